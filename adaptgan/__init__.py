@@ -1,0 +1,42 @@
+"""adaptgan: labelled synthetic images and unlabelled real ones in, a realistic labelled training set out.
+
+The public names are imported on first use, so that `import adaptgan` stays free of torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "AdaptganError": "adaptgan.errors",
+    "ComponentSpec": "adaptgan.components",
+    "DataInfo": "adaptgan.datainfo",
+    "Method": "adaptgan.methods.base",
+    "OptimizerOptions": "adaptgan.methods.base",
+    "Phase": "adaptgan.methods.base",
+    "hookimpl": "adaptgan.hookspecs",
+    "load_dataset": "adaptgan.data.dataset",
+    "load_model": "adaptgan.models",
+    "nested": "adaptgan.components",
+}
+
+__all__ = sorted([*_PUBLIC, "__version__"])
+
+if TYPE_CHECKING:
+    from adaptgan.components import ComponentSpec, nested
+    from adaptgan.data.dataset import load_dataset
+    from adaptgan.datainfo import DataInfo
+    from adaptgan.errors import AdaptganError
+    from adaptgan.hookspecs import hookimpl
+    from adaptgan.methods.base import Method, OptimizerOptions, Phase
+    from adaptgan.models import load_model
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'adaptgan' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

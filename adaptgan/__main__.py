@@ -1,0 +1,5 @@
+"""`python -m adaptgan`, which torchrun needs."""
+
+from adaptgan.cli.main import run
+
+run()

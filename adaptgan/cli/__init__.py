@@ -1,0 +1,30 @@
+"""The commands of `adaptgan`, in the order that help shows them."""
+
+from __future__ import annotations
+
+import typer
+
+COMMANDS = (
+    "ingest",
+    "train",
+    "synthesize",
+    "evaluate",
+    "report",
+    "init",
+    "components",
+    "plugins",
+    "inspect",
+    "export",
+    "environment",
+    "doctor",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command: `adaptgan/cli/<name>.py` has a function `command` whose body imports what it needs."""
+    import importlib
+
+    known = {command.name for command in app.registered_commands}
+    for name in COMMANDS:
+        if name not in known:
+            app.command(name)(importlib.import_module(f"adaptgan.cli.{name}_command").command)

@@ -1,0 +1,29 @@
+"""`adaptgan synthesize`: turn a data set into a realistic one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adaptgan.cli.common import PARAMS, ParamsFile, Section, Set
+
+
+def command(
+    section: Section,
+    model: Annotated[Path, typer.Option(help="A trained translator.")],
+    source: Annotated[Path, typer.Option("--from", help="Data set to translate.")],
+    out: Annotated[Path, typer.Option(help="The adapted data set.")],
+    guard: Annotated[Path | None, typer.Option(help="The classifier that the gate asks.")] = None,
+    quarantine: Annotated[Path | None, typer.Option(help="Where rejected images go, with the reason.")] = None,
+    params: ParamsFile = PARAMS,
+    set_: Set = None,
+) -> None:
+    """Translate every image, labels and annotations kept; what fails the gate goes to quarantine."""
+    from adaptgan.params import load
+    from adaptgan.stages.synthesize import synthesize
+
+    synthesize(
+        load(params, set_ or ()), section, model=model, source=source, out=out, guard=guard, quarantine=quarantine
+    )

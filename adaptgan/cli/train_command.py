@@ -1,0 +1,33 @@
+"""`adaptgan train`: train a method on data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adaptgan.cli.common import PARAMS, ParamsFile, Section, Set
+
+
+def command(
+    section: Section,
+    source: Annotated[Path, typer.Option(help="Labelled data set.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    target: Annotated[Path | None, typer.Option(help="Unlabelled real data set; its labels are never opened.")] = None,
+    guard: Annotated[Path | None, typer.Option(help="A trained classifier that says whether a label survived.")] = None,
+    oracle: Annotated[bool, typer.Option("--oracle", help="Let --source be a sealed data set: an upper bound.")] = False,
+    log: Annotated[Path | None, typer.Option(help="Folder for losses and images [reports/runs/SECTION].")] = None,
+    params: ParamsFile = PARAMS,
+    set_: Set = None,
+) -> None:
+    """Train the method of a section; interrupted, the same command goes on where it stopped.
+
+    On several devices or processes: `torchrun --nproc-per-node N -m adaptgan train …`.
+    """
+    from adaptgan.params import load
+    from adaptgan.stages.train import train
+
+    train(
+        load(params, set_ or ()), section, source=source, out=out, target=target, guard=guard, oracle=oracle, log=log
+    )

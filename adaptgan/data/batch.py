@@ -1,0 +1,50 @@
+"""What a method sees of the data at one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+
+@dataclass
+class Side:
+    """One domain's share of a batch.
+
+    Attributes:
+        images_NCHW: float in [-1, 1], on the training device, not augmented.
+        labels_N: int64 class indices, or None for an unlabelled domain.
+        seeds_N: int64, one number per record and draw: f(seed, epoch, index). Augmentations derive all their
+            randomness from it, so they do not depend on batch size, rank or an interruption.
+    """
+
+    images_NCHW: torch.Tensor
+    labels_N: torch.Tensor | None
+    seeds_N: torch.Tensor
+
+
+@dataclass
+class Batch:
+    """All domains' shares at one step.
+
+    Attributes:
+        source: labelled synthetic images.
+        target: unlabelled real images, when the stage was given any.
+        step: the training step, from 0.
+        progress: step / steps, in [0, 1): DANN's p.
+        shared: a scratch dict for this batch: what one phase computed, the next may use.
+    """
+
+    source: Side
+    target: Side | None
+    step: int
+    progress: float
+    shared: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def real(self) -> Side:
+        """The target, for methods that cannot do without."""
+        if self.target is None:
+            raise RuntimeError("this batch has no target; the method must declare `needs_target = True`")
+        return self.target

@@ -1,0 +1,112 @@
+"""The README.md of a data set folder: its header makes Hugging Face `datasets` read the shards as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from adaptgan.data.manifest import Manifest
+
+_NULL, _MIXED = "null", "mixed"
+
+
+class FieldTypes:
+    """The Arrow type that fits all records' JSON, found record by record.
+
+    `datasets` guesses the type from the first five records alone, and fails on a later one that has a further field
+    or a fraction where whole numbers came before; so the header tells it.
+    """
+
+    def __init__(self) -> None:
+        self._type: Any = _NULL
+
+    def see(self, value: dict[str, Any]) -> None:
+        """Widen the type to fit one more record."""
+        self._type = _join(self._type, _type_of(value))
+
+    def features(self) -> list[dict[str, Any]] | None:
+        """The columns of the data set in the header's notation; None when no Arrow type fits all records."""
+        if _has_mixed(self._type):
+            return None
+        columns = [{"name": "json", **_notation(self._type)}, {"name": "png", "dtype": "image"}]
+        if self._type in (_NULL, {}):
+            columns = columns[1:]
+        return [*columns, {"name": "__key__", "dtype": "string"}, {"name": "__url__", "dtype": "string"}]
+
+
+def card(manifest: Manifest, types: FieldTypes) -> str:
+    """The text of README.md."""
+    header: dict[str, Any] = {
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "*.tar"}]}],
+    }
+    if features := types.features():
+        header["dataset_info"] = {"features": features}
+    image = manifest.image
+    shape = f"{image.height}x{image.width} {image.mode}" if image else "no"
+    classes = ", ".join(manifest.classes) or "none"
+    return f"""---
+{yaml.safe_dump(header, sort_keys=False, allow_unicode=True).strip()}
+---
+
+# {manifest.count} {shape} images
+
+Shards in WebDataset layout, written by adaptgan: each record is `<key>.json` and `<key>.png`.
+
+- classes: {classes}
+- labels: {manifest.labels}{_SEALED if manifest.labels == "sealed" else ""}
+
+Read it with `adaptgan.load_dataset(folder)`, `datasets.load_dataset(folder)` or `webdataset`.
+"""
+
+
+_SEALED = " (under `sealed` in the JSON: kept for evaluation and the oracle, not for training)"
+
+
+def _type_of(value: Any) -> Any:
+    if value is None:
+        return _NULL
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int64"
+    if isinstance(value, float):
+        return "float64"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, dict):
+        return {str(key): _type_of(inner) for key, inner in value.items()}
+    inner_type: Any = _NULL
+    for inner in value:
+        inner_type = _join(inner_type, _type_of(inner))
+    return [inner_type]
+
+
+def _join(a: Any, b: Any) -> Any:
+    """The narrowest type that holds both; `mixed` where Arrow has none."""
+    if a == b or b == _NULL:
+        return a
+    if a == _NULL:
+        return b
+    if isinstance(a, dict) and isinstance(b, dict):
+        return {key: _join(a.get(key, _NULL), b.get(key, _NULL)) for key in [*a, *(key for key in b if key not in a)]}
+    if isinstance(a, list) and isinstance(b, list):
+        return [_join(a[0], b[0])]
+    if {str(a), str(b)} == {"int64", "float64"}:
+        return "float64"
+    return _MIXED
+
+
+def _has_mixed(kind: Any) -> bool:
+    if isinstance(kind, dict):
+        return any(_has_mixed(inner) for inner in kind.values())
+    return _has_mixed(kind[0]) if isinstance(kind, list) else kind == _MIXED
+
+
+def _notation(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, dict):
+        return {"struct": [{"name": key, **_notation(inner)} for key, inner in kind.items()]}
+    if isinstance(kind, list):
+        inner = _notation(kind[0])
+        return {"list": inner.get("dtype") or inner.get("struct") or inner}
+    return {"dtype": kind}

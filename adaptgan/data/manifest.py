@@ -1,0 +1,161 @@
+"""The manifest: what a data set folder holds, and where in its tars each record lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from adaptgan.components import explain
+from adaptgan.datainfo import DataInfo
+from adaptgan.errors import AdaptganError, DataError
+from adaptgan.files import read_json, write_atomic
+
+NAME = "manifest.json"
+SCHEMA_VERSION = 1
+KEY = re.compile(r"[A-Za-z0-9_-]{1,200}")
+"""A key becomes a file name in tars and exports, so nothing that could be a path is allowed."""
+
+Entry = tuple[str, int, int, int, int]
+"""key, offset and size of its PNG, offset and size of its JSON; offsets from the start of the tar, in bytes."""
+
+
+def check_key(key: str) -> str:
+    """The key itself.
+
+    Raises:
+        ValueError: it is empty, too long, or holds anything but letters, digits, `_` and `-`.
+    """
+    if not isinstance(key, str) or not KEY.fullmatch(key):
+        raise ValueError(f"the key {key!r} is not of 1 to 200 letters, digits, `_` and `-`")
+    return key
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageFormat(_Part):
+    """The shape that all images of a data set share."""
+
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    mode: Literal["L", "RGB"]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return 1 if self.mode == "L" else 3
+
+
+class Shard(_Part):
+    """One tar file and the byte index of its records."""
+
+    name: Annotated[str, Field(pattern=r"^[0-9]{6,9}\.tar$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+    records: list[Entry]
+
+    @pydantic.model_validator(mode="after")
+    def _inside(self) -> Shard:
+        for key, png, png_size, text, text_size in self.records:
+            check_key(key)
+            if min(png, png_size, text, text_size) < 0 or max(png + png_size, text + text_size) > self.bytes:
+                raise ValueError(f"the index places {key} outside of {self.name}")
+        return self
+
+
+class Manifest(_Part):
+    """A data set's table of contents.
+
+    Attributes:
+        schema_version: of this file.
+        count: how many records there are.
+        classes: class names; a label k means `classes[k]`.
+        image: the shape of all images; null only for an empty data set.
+        labels: `open`, `sealed` (present, but closed to all but `evaluate` and the oracle) or `none`.
+        shards: the tars, in order.
+        origin: where the data came from: component, versions, statistics, corrupt inputs. Not part of the digest.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    count: Annotated[int, Field(ge=0)]
+    classes: tuple[str, ...] = ()
+    image: ImageFormat | None
+    labels: Literal["open", "sealed", "none"]
+    shards: list[Shard]
+    origin: dict[str, Any] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        keys = [entry[0] for shard in self.shards for entry in shard.records]
+        if len(keys) != self.count:
+            raise ValueError(f"count says {self.count}, the index lists {len(keys)} records")
+        if len(set(keys)) != len(keys):
+            raise ValueError("two records have the same key")
+        if len({shard.name for shard in self.shards}) != len(self.shards):
+            raise ValueError("two shards have the same name")
+        if self.count and self.image is None:
+            raise ValueError("there are records, but no image format")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the shards' own and the class names: equal digests hold equal images and labels."""
+        content = json.dumps([[shard.sha256 for shard in self.shards], list(self.classes)], ensure_ascii=False)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def info(self, folder: Path) -> DataInfo:
+        """Image shape and classes for components.
+
+        Raises:
+            DataError: the data set is empty.
+        """
+        if self.image is None:
+            raise DataError(f"{folder}: this data set is empty; there are no images to work on.")
+        return DataInfo(self.image.channels, self.image.height, self.image.width, self.classes)
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json`, one record a line, so that differences of two manifests can be read."""
+        tree = self.model_dump(mode="json")
+        shards = tree.pop("shards")
+        lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in tree.items()]
+        parts = []
+        for shard in shards:
+            records = ",\n".join(f"   {json.dumps(entry)}" for entry in shard.pop("records"))
+            parts.append(f'  {json.dumps(shard)[:-1]}, "records": [\n{records}\n  ]}}')
+        lines.append(' "shards": [\n' + ",\n".join(parts) + "\n ]")
+        write_atomic(folder / NAME, "{\n" + ",\n".join(lines) + "\n}\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read and check `manifest.json`.
+
+        Raises:
+            DataError: the folder or file is missing, damaged, or of another schema version.
+        """
+        path = Path(folder) / NAME
+        if not path.is_file():
+            raise DataError(
+                f"{folder}: there is no data set here (no {NAME}). "
+                "Give a folder that `adaptgan ingest` or `adaptgan synthesize` wrote, or run `dvc repro`."
+            )
+        try:
+            tree = read_json(path)
+        except AdaptganError as error:
+            raise DataError(str(error)) from None
+        version = tree.get("schema_version") if isinstance(tree, dict) else None
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{path}: expected schema_version {SCHEMA_VERSION}, found {version!r}. "
+                "It was written by another version of adaptgan: ingest the data set again."
+            )
+        try:
+            return cls.model_validate(tree)
+        except pydantic.ValidationError as error:
+            raise DataError(f"{path}: the manifest is damaged; ingest the data set again.\n{explain(error, '')}") from None

@@ -1,0 +1,193 @@
+"""A method is a list of phases; the loop owns devices, optimizers, precision and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from adaptgan.data.batch import Batch, Side
+from adaptgan.datainfo import DataInfo
+
+Losses = dict[str, torch.Tensor]
+"""Named scalar terms; their sum is minimized."""
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """How one player learns.
+
+    Attributes:
+        name: the algorithm.
+        lr: learning rate at its peak.
+        betas: decay of Adam's first and second moments.
+        momentum: of sgd and rmsprop.
+        weight_decay: L2 for adam, sgd and rmsprop, decoupled for adamw.
+        schedule: how the rate moves with p = (step - start) / (stop - start) of its phase: `constant`; `linear`:
+            constant for the first half, then to 0 (CycleGAN); `cosine`: to 0; `one_cycle`: linear up over the first
+            tenth, cosine to 0; `inverse_decay`: lr / (1 + 10p)^0.75 (Ganin 2016).
+        clip: largest norm of the gradient, 0 for no limit.
+    """
+
+    name: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "linear", "cosine", "one_cycle", "inverse_decay"] = "constant"
+    clip: float = 0.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One player's turn in a training step.
+
+    Attributes:
+        name: what the losses are filed under: `discriminator/adversarial`.
+        trains: the method's modules that learn in it; all others are frozen for its duration.
+        loss: gives the named terms whose sum is minimized. A tensor that a later phase can use again goes into
+            `batch.shared`.
+        optimizer: phases that train the same modules with equal options share one optimizer.
+        repeats: turns in a row, each on a batch of its own (WGAN's n_critic, SimGAN's K_g).
+        every: take a turn only each n-th step (StyleGAN2's lazy regularization).
+        start: first step of this phase.
+        stop: the step it ends before; None for the end of training.
+        after: called after each optimizer step, without gradients (an EMA, a weight clip, an image history).
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    loss: Callable[[Batch], Losses]
+    optimizer: OptimizerOptions
+    repeats: int = 1
+    every: int = 1
+    start: int = 0
+    stop: int | None = None
+    after: Callable[[Batch], None] | None = None
+
+    def active(self, step: int) -> bool:
+        """Whether it takes its turn at this step."""
+        inside = self.start <= step and (self.stop is None or step < self.stop)
+        return inside and (step - self.start) % self.every == 0
+
+
+class Method(nn.Module):
+    """Networks and their losses: one paper.
+
+    All state that must survive an interruption is in parameters and buffers, so that `state_dict()` is the whole truth.
+    """
+
+    needs_target: ClassVar[bool] = False
+    """Whether it cannot train without unlabelled target images."""
+
+    needs_labels: ClassVar[bool] = True
+    """Whether it cannot train without source labels."""
+
+    training_only: ClassVar[tuple[str, ...]] = ()
+    """Children that checkpoints keep and the final model leaves out (an image history)."""
+
+    info: DataInfo
+    card: dict[str, Any]
+
+    def phases(self) -> Sequence[Phase]:
+        """The players' turns within one step, in order."""
+        raise NotImplementedError
+
+    def samples(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Named image batches (NCHW, float in [-1, 1]) that show how training goes; none by default."""
+        return {}
+
+    def score(self, held_out: Side) -> dict[str, float]:
+        """Scores on held-out source images; none by default."""
+        return {}
+
+
+@runtime_checkable
+class Translator(Protocol):
+    """A method that turns an image of one domain into one of another."""
+
+    def translate(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor | None = None) -> torch.Tensor:
+        """Translated images, NCHW in [-1, 1]; `seeds_N` decides the noise of a method that has some."""
+        ...
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """A method that makes images from noise."""
+
+    def sample(self, labels_N: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Images of the given classes, NCHW in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """A method that classifies."""
+
+    def predict(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """Class probabilities, (N, K), of images in [-1, 1]."""
+        ...
+
+    def features(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """The representation before the last layer, (N, F)."""
+        ...
+
+
+class ClassifierMethod(Method):
+    """Base of the methods whose product is one classifier; subclasses set `self.classifier`."""
+
+    classifier: nn.Module
+
+    def predictor(self) -> nn.Module:
+        """The network that predicts: the classifier, or its teacher."""
+        return self.classifier
+
+    def predict(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """Class probabilities, (N, K), of images in [-1, 1]."""
+        logits_NK: torch.Tensor = self.predictor()(images_NCHW)
+        return logits_NK.softmax(1)
+
+    def features(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """The representation before the last layer, (N, F)."""
+        _, features_NF = self.predictor()(images_NCHW, features=True)
+        return features_NF
+
+    def score(self, held_out: Side) -> dict[str, float]:
+        """Accuracy on held-out source images."""
+        if held_out.labels_N is None:
+            return {}
+        images = held_out.images_NCHW.split(512)
+        predicted_N = torch.cat([self.predict(part).argmax(1) for part in images])
+        return {"source_accuracy": (predicted_N == held_out.labels_N).float().mean().item()}
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A frozen classifier of the source that a translator can ask whether a label survived.
+
+    A method asks for it by annotating a parameter `guard: Guard`. It is no part of the method's own weights.
+    """
+
+    filled_by_builder: ClassVar[bool] = True
+
+    model: Any = None
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The frozen network, (N, C, H, W) -> logits (N, K).
+
+        Raises:
+            ParamsError: the stage was given no guard.
+        """
+        from adaptgan.errors import ParamsError
+
+        if self.model is None:
+            raise ParamsError(
+                "this method's semantic term needs a frozen classifier of the source. Give one with `--guard DIR` "
+                "(a trained classifier), or set its weight `semantic` to 0."
+            )
+        network: nn.Module = self.model.predictor()
+        return network

@@ -1,0 +1,64 @@
+"""Cross-entropy on labelled images: the baseline, and the oracle when the labels are the target's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from adaptgan.components import nested
+from adaptgan.data.batch import Batch
+from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
+from adaptgan.training.ema import EMA
+
+
+class Supervised(ClassifierMethod):
+    """min CE(f(augment(x)), y); predicts with an average of the weights.
+
+    Args:
+        classifier: f.
+        augmentation: what is done to the images.
+        label_smoothing: share of the label spread over all classes.
+        ema: decay of the averaged weights that predict.
+        optimizer: how f learns.
+    """
+
+    training_only = ("classifier",)
+
+    def __init__(
+        self,
+        classifier: nn.Module = nested("network", "conv_classifier"),
+        augmentation: nn.Module = nested("augmentation", "warp"),
+        label_smoothing: float = 0.1,
+        ema: float = 0.99,
+        optimizer: OptimizerOptions = OptimizerOptions("adamw", lr=2e-3, weight_decay=0.01, schedule="one_cycle"),
+    ) -> None:
+        super().__init__()
+        self.classifier, self.augmentation = classifier, augmentation
+        self.average = EMA(classifier, ema)
+        self.label_smoothing, self.optimizer = label_smoothing, optimizer
+
+    def phases(self) -> Sequence[Phase]:
+        """One player."""
+        return [Phase("classifier", ("classifier",), self.loss, self.optimizer, after=self.follow)]
+
+    def loss(self, batch: Batch) -> Losses:
+        """Cross-entropy on augmented source images."""
+        x_NCHW = self.augmentation(batch.source.images_NCHW, batch.source.seeds_N)
+        logits_NK: torch.Tensor = self.classifier(x_NCHW)
+        return {"task": F.cross_entropy(logits_NK, batch.source.labels_N, label_smoothing=self.label_smoothing)}
+
+    def follow(self, batch: Batch) -> None:
+        """The average follows the classifier."""
+        self.average.update(self.classifier)
+
+    def predictor(self) -> nn.Module:
+        """The averaged network."""
+        return self.average
+
+    def samples(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Training images before and after augmentation."""
+        images, seeds = batch.source.images_NCHW[:16], batch.source.seeds_N[:16]
+        return {"source": images, "augmented": self.augmentation(images, seeds)}

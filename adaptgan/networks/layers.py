@@ -1,0 +1,64 @@
+"""Layers that several networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: torch.Tensor, strength: float) -> torch.Tensor:
+        ctx.strength = strength
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return -ctx.strength * gradients[0], None
+
+
+def reverse_gradient(features: torch.Tensor, strength: float) -> torch.Tensor:
+    """Gradient reversal (Ganin 2015, eq. 12–13): the identity forward, −λ∇ backward.
+
+    Args:
+        features: any shape.
+        strength: λ ≥ 0. What consumes the result learns at full rate; only what produced `features` sees −λ.
+    """
+    reversed_: torch.Tensor = _Reverse.apply(features, strength)
+    return reversed_
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(relu(x)))), 3×3, no normalization. (N, C, H, W) -> the same.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
+        """Same shape as given."""
+        y_NCHW: torch.Tensor = self.second(self.first(x_NCHW.relu()).relu())
+        return x_NCHW + y_NCHW
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """BatchNorm layers normalize by the batch and leave their running statistics alone inside the block."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum

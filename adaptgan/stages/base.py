@@ -1,0 +1,69 @@
+"""What all stages share: validated params and paths in, hooks around the work, what it cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adaptgan.files import scratch, write_json
+from adaptgan.params import TrackingSection
+from adaptgan.plugins import plugins
+
+
+@dataclass
+class Stage:
+    """One stage of the pipeline while it runs.
+
+    Attributes:
+        name: the command: ingest, train, synthesize, evaluate, report.
+        section: the section of params.yaml it reads, such as `task.dann`.
+        params: that section with every default filled in, as plain data.
+        inputs: what it reads, by role: `source`, `target`, `model`, …
+        outputs: what it writes, by role: `out`, `quarantine`, `log`, …
+        seed: the seed of the whole pipeline.
+        tracking: where to track it.
+        seconds: wall-clock time, known after it succeeded.
+        rank: only rank 0 fires hooks and records the cost.
+        results: headline numbers and words for the tracker and the report.
+    """
+
+    name: str
+    section: str
+    params: dict[str, Any]
+    inputs: dict[str, Path] = field(default_factory=dict)
+    outputs: dict[str, Path] = field(default_factory=dict)
+    seed: int = 0
+    tracking: TrackingSection = field(default_factory=TrackingSection)
+    seconds: float = 0.0
+    rank: int = 0
+    results: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """`train task.dann`, or just the name when it has no section of its own."""
+        return self.name if self.section in ("", self.name) else f"{self.name} {self.section}"
+
+    @contextmanager
+    def running(self) -> Iterator[Stage]:
+        """Fire the stage hooks around a block; a success is recorded in `stages/` of the scratch folder."""
+        if self.rank:
+            yield self
+            return
+        fire = plugins().fire
+        fire("adaptgan_before_stage", stage=self)
+        start = time.perf_counter()
+        try:
+            yield self
+            self.seconds = time.perf_counter() - start
+            write_json(
+                scratch() / "stages" / f"{self.title.replace(' ', '-')}.json",
+                {"stage": self.title, "seconds": round(self.seconds, 2), "finished": time.time(), "results": self.results},
+            )
+        except BaseException as error:
+            fire("adaptgan_on_stage_error", stage=self, error=error)
+            raise
+        fire("adaptgan_after_stage", stage=self)

@@ -1,0 +1,254 @@
+"""The evaluate stage: trained rows and data sets in, honest numbers out.
+
+Labels of the real domain are opened in one place, `_open`, for the held-out test set alone. The choice of a row is
+made from what the rows say about unlabelled images, before any test label is used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adaptgan.data.dataset import ShardDataset
+from adaptgan.errors import AdaptganError, DataError, nearest
+from adaptgan.files import write_json
+from adaptgan.metrics.realism import measure
+from adaptgan.metrics.selection import Selection, gap_closed, select
+from adaptgan.metrics.spaces import PixelPCA
+from adaptgan.metrics.task import accuracy, confusion, paired_difference, per_class, wilson_interval
+from adaptgan.metrics.validators import ModelOutputs
+from adaptgan.params import EvaluateSection, Params
+from adaptgan.plugins import components
+from adaptgan.reporting.plots import before_after, write_plots
+from adaptgan.stages.base import Stage
+from adaptgan.stages.inference import Reader
+from adaptgan.stages.rows import Row, check_classes, load_judge, load_rows, order_rows
+from adaptgan.stages.summary import headline, print_summary
+
+
+def evaluate(
+    params: Params,
+    *,
+    source: Path,
+    target: Path,
+    models: Path,
+    out: Path,
+    plots: Path,
+    adapted: Path | None = None,
+    test: Path | None = None,
+    judge: Path | None = None,
+    quarantine: Path | None = None,
+    logs: Path = Path("reports/runs"),
+) -> dict[str, Any]:
+    """Measure every trained row, choose one without target labels, and write metrics.json and the plots.
+
+    Args:
+        params: the parsed params.yaml.
+        source: labelled synthetic images.
+        target: unlabelled real images; its labels stay closed.
+        models: folder whose subfolders are the rows.
+        out: metrics.json to write.
+        plots: folder of plots to write.
+        adapted: refined images; without them there is no label preservation, and realism of the source alone.
+        test: labelled real images held out; without them accuracies are null.
+        judge: a classifier of the source that neither refiner nor gate has used.
+        quarantine: images that the gate turned away, for label preservation before the gate.
+        logs: folder of training logs, for what each row cost.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        AdaptganError: see the message.
+    """
+    from adaptgan.training.devices import pick_device
+
+    options = params.pipeline.evaluate
+    given = {"source": source, "target": target, "adapted": adapted, "test": test, "quarantine": quarantine}
+    inputs = {role: path for role, path in given.items() if path is not None}
+    stage = Stage(
+        "evaluate",
+        "evaluate",
+        options.model_dump(mode="json"),
+        inputs | {"models": models} | ({"judge": judge} if judge else {}),
+        {"out": out, "plots": plots},
+        seed=params.seed,
+        tracking=params.pipeline.tracking,
+    )
+    with stage.running():
+        sets = {role: _open(role, path) for role, path in inputs.items()}
+        check_classes({role: data for role, data in sets.items() if role != "target" or data.classes})
+        device = pick_device(options.device)
+        rows = load_rows(models, sets, logs, device, options)
+        umpire = load_judge(judge, sets, rows, device, options.batch_size) if judge else None
+
+        selection = _validate(rows, sets["target"], options, params.seed)
+        confusions = _score(rows, sets.get("test"), options.baseline)
+        result = _assemble(rows, selection, options, order_rows(rows, options, params.sections.get("task")))
+        result |= _label_preservation(umpire, sets)
+        result["realism"] = _realism(rows, umpire, sets, options, params.seed)
+        result["data"] = {role: {"count": len(data), "digest": data.digest} for role, data in sets.items()}
+
+        grid = before_after(sets["source"], sets.get("adapted"), sets["target"], params.seed)
+        write_plots(plots, result, confusions, sets["source"].classes, grid)
+        write_json(out, result)
+        stage.results = headline(result)
+    print_summary(result)
+    return result
+
+
+def _open(role: str, path: Path) -> ShardDataset:
+    """A data set; the one place that unseals labels, and only the test set's."""
+    data = ShardDataset(path, unseal="evaluate" if role == "test" else None)
+    if role != "target" and role != "quarantine" and not data.has_labels:
+        raise DataError(
+            f"--{role} {path}: this data set has no labels, and `evaluate` compares predictions with them. "
+            + ("Leave --test out to get the label-free numbers alone." if role == "test" else "Ingest it with labels.")
+        )
+    return data
+
+
+def _validate(rows: dict[str, Row], target: ShardDataset, options: EvaluateSection, seed: int) -> Selection:
+    """Score every row on unlabelled target images and choose one; the oracle is scored, never chosen."""
+    registry = components()
+    validators = {}
+    for i, config in enumerate(options.validators):
+        name = config if isinstance(config, str) else str(config.get("name"))
+        validators[name] = registry.build("validator", config, f"evaluate.validators[{i}]")
+    for row in rows.values():
+        outputs = ModelOutputs(
+            row.reader.probabilities(target.images_NCHW),
+            row.reader.features(target.images_NCHW) if row.reader.has_features else None,
+            row.card.get("scores", {}).get("source_accuracy"),
+        )
+        row.validators = {name: validator(outputs, seed) for name, validator in validators.items()}
+    never = [name for name, row in rows.items() if row.role == "oracle"]
+    return select({name: row.validators for name, row in rows.items()}, options.baseline, never)
+
+
+def _score(rows: dict[str, Row], test: ShardDataset | None, baseline: str) -> dict[str, np.ndarray]:
+    """Read every row's predictions against the test labels; confusion counts by row."""
+    if test is None:
+        return {}
+    any_row = next(iter(rows.values()))
+    # The test set may list the same classes in another order; labels are translated by name.
+    to_row_K = np.array([any_row.classes.index(name) for name in test.classes])
+    labels_N = to_row_K[test.labels_N]
+    before_N = rows[baseline].reader.predictions(test.images_NCHW)
+    confusions = {}
+    for name, row in rows.items():
+        predictions_N = before_N if name == baseline else row.reader.predictions(test.images_NCHW)
+        right = int((predictions_N == labels_N).sum())
+        low, high = wilson_interval(right, len(labels_N))
+        row.scores = {
+            "accuracy": accuracy(labels_N, predictions_N),
+            "interval": {"low": low, "high": high},
+            "per_class": per_class(labels_N, predictions_N, row.classes),
+        }
+        if name != baseline:
+            gain = paired_difference(labels_N, before_N, predictions_N)
+            row.scores["gain"] = dict(zip(("mean", "low", "high"), gain, strict=True))
+        confusions[name] = confusion(labels_N, predictions_N, len(row.classes))
+    return confusions
+
+
+def _assemble(
+    rows: dict[str, Row], selection: Selection, options: EvaluateSection, order: list[str]
+) -> dict[str, Any]:
+    """The part of metrics.json that is about rows."""
+    table = {}
+    for name in order:
+        row = rows[name]
+        scores = row.scores or {"accuracy": None, "interval": None, "per_class": dict.fromkeys(row.classes)}
+        table[name] = {
+            "method": row.method,
+            **scores,
+            "seconds": row.seconds,
+            "training_set": row.training_set,
+            "uses_target": row.uses_target,
+            "role": row.role,
+            "validators": row.validators,
+            "mean_rank": selection.mean_rank.get(name),
+            "steps": row.card.get("steps"),
+            "fingerprint": row.card.get("fingerprint"),
+        }
+    oracle = options.oracle if options.oracle in rows else next((n for n in order if rows[n].role == "oracle"), None)
+
+    def score(name: str | None) -> float | None:
+        return None if name is None else table[name]["accuracy"]
+
+    return {
+        "rows": table,
+        "baseline": options.baseline,
+        "oracle": oracle,
+        "selected": selection.selected,
+        "selection": {
+            "validators": list(selection.validators),
+            "left_out": selection.left_out,
+            "ranks": selection.ranks,
+        },
+        "gap_closed": gap_closed(score(options.baseline), score(selection.selected), score(oracle)),
+    }
+
+
+def _label_preservation(judge: Reader | None, sets: dict[str, ShardDataset]) -> dict[str, Any]:
+    """How often the judge still reads the label that an adapted image carries."""
+    result: dict[str, Any] = {
+        "label_preservation": None,
+        "label_preservation_before_gate": None,
+        "judge_on_source": None,
+        "quarantined": None,
+    }
+    adapted, held = sets.get("adapted"), sets.get("quarantine")
+    if adapted is None:
+        return result
+    refused = len(held) if held is not None else adapted.manifest.origin.get("quarantined")
+    if refused is not None:
+        result["quarantined"] = refused / max(1, refused + len(adapted))
+    if judge is None:
+        return result
+    kept = int((judge.predictions(adapted.images_NCHW) == adapted.labels_N).sum())
+    result["label_preservation"] = kept / len(adapted)
+    source = sets["source"]
+    result["judge_on_source"] = accuracy(source.labels_N, judge.predictions(source.images_NCHW))
+    if held is not None:
+        lost = int((judge.predictions(held.images_NCHW) == held.labels_N).sum()) if len(held) else 0
+        result["label_preservation_before_gate"] = (kept + lost) / (len(adapted) + len(held))
+    return result
+
+
+def _realism(
+    rows: dict[str, Row], judge: Reader | None, sets: dict[str, ShardDataset], options: EvaluateSection, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Distances of source and adapted images to real ones, in every feature space there is."""
+    registry = components()
+    metrics = {}
+    for i, config in enumerate(options.realism):
+        name = config if isinstance(config, str) else str(config.get("name"))
+        metrics[name] = registry.build("metric", config, f"evaluate.realism[{i}]")
+    images = {
+        role: _sample(sets[role], options.images, seed) for role in ("target", "source", "adapted") if role in sets
+    }
+    spaces: dict[str, Any] = {}
+    if rows[options.baseline].reader.has_features:
+        spaces["baseline"] = rows[options.baseline].reader.features
+    if judge is not None and judge.has_features:
+        spaces["judge"] = judge.features
+    spaces["pixels"] = PixelPCA(images["target"])
+    if options.features not in spaces:
+        why = "no --judge was given" if options.features == "judge" and judge is None else "that model has no features"
+        raise AdaptganError(
+            f"evaluate.features: {options.features!r} cannot be used: {why}. {nearest(options.features, spaces)}"
+        )
+    features = {name: {role: space(part) for role, part in images.items()} for name, space in spaces.items()}
+    return measure(features, "target", options.features, metrics, seed)
+
+
+def _sample(data: ShardDataset, count: int, seed: int) -> np.ndarray:
+    """A random subset of a data set's images, uint8 NCHW."""
+    if len(data) <= count:
+        return np.asarray(data.images_NCHW)
+    picked = np.random.default_rng(seed).choice(len(data), count, replace=False)
+    return np.asarray(data.images_NCHW[np.sort(picked)])

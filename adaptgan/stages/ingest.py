@@ -1,0 +1,173 @@
+"""`ingest`: bring a data set in as shards; corrupt images go to quarantine, anything else wrong stops it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from adaptgan.data.annotations import scaled
+from adaptgan.data.images import convert, mode_of
+from adaptgan.data.manifest import NAME, Manifest
+from adaptgan.data.records import Record
+from adaptgan.data.shards import ShardWriter
+from adaptgan.data.sources.base import Corrupt, Source
+from adaptgan.errors import DataError
+from adaptgan.files import scratch, staged, write_atomic
+from adaptgan.params import IngestSection, Params
+from adaptgan.plugins import components, version_of
+from adaptgan.stages.base import Stage
+from adaptgan.stages.progress import shown
+
+
+def ingest(params: Params, section: str, out: Path, split: str = "train") -> Stage:
+    """Read a section's data set and write it to `out` as shards.
+
+    Args:
+        params: the whole params.yaml.
+        section: the section to read, `source` or `target`.
+        out: folder to write; an earlier data set there is replaced at the end, and only if all went well.
+        split: which part of the data set, where it has parts.
+
+    Raises:
+        DataError: nothing to read, images of mixed sizes or modes, too many corrupt ones, labels that make no sense.
+        ParamsError: the section is missing or wrong.
+    """
+    options = params.section(section, IngestSection)
+    config = components().resolve("dataset", options.dataset, f"{section}.dataset")
+    resolved = {**options.model_dump(mode="json"), "dataset": config}
+    stage = Stage(
+        "ingest", section, resolved, outputs={"out": out}, seed=params.seed, tracking=params.pipeline.tracking
+    )
+    _refuse_foreign(out)
+    with stage.running():
+        source: Source = components().build("dataset", config, f"{section}.dataset")
+        records = source.records(split, params.seed)
+        with (
+            staged(out) as folder,
+            ShardWriter(folder, source.classes, options.labels, options.shard_size) as writer,
+        ):
+            inflow = Inflow(section, options)
+            total = getattr(source, "total", None)
+            total = min(total, options.limit) if total and options.limit else total
+            for record in shown(inflow.good(records), f"ingest {section}", total):
+                writer.write(record)
+            inflow.finish(writer.count)
+            writer.origin.update(_origin(section, split, params.seed, config, options, inflow))
+        stage.results.update(_results(writer.manifest, inflow))
+    return stage
+
+
+class Inflow:
+    """Records on their way in: converted, checked against the first, the corrupt ones set aside.
+
+    Args:
+        section: its name, for messages.
+        options: its size, mode, limit and max_corrupt.
+    """
+
+    def __init__(self, section: str, options: IngestSection) -> None:
+        self.section = section
+        self.options = options
+        self.corrupt: list[Corrupt] = []
+        self._first: tuple[str, tuple[int, ...], str] | None = None
+
+    def good(self, records: Iterator[Record | Corrupt]) -> Iterator[Record]:
+        """The readable records, at most `limit` of them."""
+        taken = 0
+        for record in records:
+            if isinstance(record, Corrupt):
+                self.corrupt.append(record)
+                continue
+            yield self._fitted(record)
+            taken += 1
+            if taken == self.options.limit:
+                return
+
+    def finish(self, count: int) -> None:
+        """List the corrupt images in quarantine, and judge whether they are too many.
+
+        Raises:
+            DataError: there are more than `max_corrupt`, or no good record at all.
+        """
+        listing = scratch() / "quarantine" / self.section / "corrupt.jsonl"
+        if not self.corrupt:
+            shutil.rmtree(listing.parent, ignore_errors=True)
+            if count == 0:
+                raise DataError(f"{self.section}: the data set gave no images.")
+            return
+        lines = [json.dumps({"name": item.name, "reason": item.reason}, ensure_ascii=False) for item in self.corrupt]
+        write_atomic(listing, "\n".join(lines) + "\n")
+        share = len(self.corrupt) / (count + len(self.corrupt))
+        if share > self.options.max_corrupt or count == 0:
+            shown = "; ".join(f"{item.name} ({item.reason})" for item in self.corrupt[:3])
+            more = f"; and {len(self.corrupt) - 3} more" if len(self.corrupt) > 3 else ""
+            raise DataError(
+                f"{self.section}: {len(self.corrupt)} of {count + len(self.corrupt)} images could not be read "
+                f"({share:.2%}, {self.section}.max_corrupt allows {self.options.max_corrupt:.2%}): {shown}{more}. "
+                f"All are listed in {listing}. Repair or remove them, or set {self.section}.max_corrupt higher to go on without them."
+            )
+
+    def _fitted(self, record: Record) -> Record:
+        """The record in the section's size and mode; without those options it must be like the first."""
+        before = record.image.shape[:2]
+        image = convert(record.image, self.options.size, self.options.mode)
+        if image.shape[:2] != before:
+            annotations = scaled(record.annotations, image.shape[1] / before[1], image.shape[0] / before[0])
+            record = replace(record, annotations=annotations)
+        name = str(record.provenance.get("file", record.key))
+        if self._first is None:
+            self._first = (name, image.shape[:2], mode_of(image))
+        first, size, mode = self._first
+        if image.shape[:2] != size:
+            raise DataError(
+                f"{self.section}: images of mixed sizes: {first} is {_size(size)}, {name} is {_size(image.shape)} "
+                f"(height x width). Set {self.section}.size: [{size[0]}, {size[1]}] to resize all."
+            )
+        if mode_of(image) != mode:
+            raise DataError(
+                f"{self.section}: images of mixed modes: {first} is {mode}, {name} is {mode_of(image)}. "
+                f"Set {self.section}.mode: L (grey) or {self.section}.mode: RGB to convert all."
+            )
+        return replace(record, image=image)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Never replace a folder that is not a data set: `--out` may be a typo, and the folder somebody's photos."""
+    if out.is_file() or (out.is_dir() and not (out / NAME).is_file() and any(out.iterdir())):
+        raise DataError(f"{out}: this is there already and is no data set. Choose another --out, or move it away first.")
+
+
+def _origin(
+    section: str, split: str, seed: int, config: dict[str, Any], options: IngestSection, inflow: Inflow
+) -> dict[str, Any]:
+    distributions = {spec.distribution for spec in components().names_in("dataset", config)} | {"adaptgan"}
+    return {
+        "stage": f"ingest {section}",
+        "dataset": config,
+        "split": split,
+        "seed": seed,
+        **{name: getattr(options, name) for name in ("size", "mode", "limit") if getattr(options, name) is not None},
+        "versions": {name: version_of(name) for name in sorted(distributions)},
+        "corrupt": [{"name": item.name, "reason": item.reason} for item in inflow.corrupt],
+    }
+
+
+def _results(manifest: Manifest | None, inflow: Inflow) -> dict[str, Any]:
+    assert manifest is not None and manifest.image is not None
+    image = manifest.image
+    return {
+        "records": manifest.count,
+        "classes": len(manifest.classes),
+        "labels": manifest.labels,
+        "image": f"{image.height}x{image.width} {image.mode}",
+        "corrupt": len(inflow.corrupt),
+        "digest": manifest.digest,
+    }
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]}x{shape[1]}"

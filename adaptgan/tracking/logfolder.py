@@ -1,0 +1,59 @@
+"""A training's log folder: losses.jsonl, samples/*.png, timing.json. Written with or without MLflow."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adaptgan.files import write_atomic, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from adaptgan.training.run import Run
+
+
+def start(run: Run) -> None:
+    """Write the losses that a resumed run already has; what an interrupted process logged beyond them goes."""
+    write_atomic(run.log / "losses.jsonl", "".join(_line(entry) for entry in run.history))
+    for grid in (run.log / "samples").glob("*.png"):
+        if not grid.stem.isdigit() or int(grid.stem) > run.step:
+            grid.unlink()
+
+
+def add_losses(run: Run) -> None:
+    """Append the newest read-out."""
+    with (run.log / "losses.jsonl").open("a") as file:
+        file.write(_line(run.history[-1]))
+
+
+def add_samples(run: Run, step: int, images: dict[str, torch.Tensor]) -> Path:
+    """Write a grid of named rows; its path."""
+    from adaptgan.tracking.grid import labelled_grid
+
+    path = run.log / "samples" / f"{step:06d}.png"
+    content = io.BytesIO()
+    labelled_grid(images).save(content, "PNG")
+    write_atomic(path, content.getvalue())
+    return path
+
+
+def finish(run: Run) -> None:
+    """Write what the training took, over all interruptions."""
+    batch = run.params.get("training", {}).get("batch_size", 0)
+    speed = run.steps * batch / run.seconds if run.seconds else 0.0
+    write_json(
+        run.log / "timing.json",
+        {
+            "seconds": round(run.seconds, 3),
+            "steps": run.steps,
+            "resumed_from": run.resumed_from,
+            "images_per_second": round(speed, 1),
+        },
+    )
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry) + "\n"

@@ -1,0 +1,212 @@
+"""The training loop: setup, resume, step, read out, checkpoint, finish."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from adaptgan.data.batch import Batch, Side
+from adaptgan.data.loader import Loader
+from adaptgan.errors import Interrupted
+from adaptgan.params import Training
+from adaptgan.plugins import plugins
+from adaptgan.training.checkpoints import Checkpoints
+from adaptgan.training.engine import Engine
+from adaptgan.training.run import Run
+from adaptgan.training.seeding import seed_all
+from adaptgan.training.statistics import NonFiniteLoss
+
+
+@dataclass
+class Feeds:
+    """Where batches come from.
+
+    Attributes:
+        source: labelled synthetic images.
+        target: unlabelled real images, or None.
+        held_out: source images kept for scoring, or None.
+    """
+
+    source: Loader
+    target: Loader | None = None
+    held_out: Side | None = None
+
+    def batch(self, number: int, run: Run) -> Batch:
+        """Batch `number`; the same one however often and in whatever order it is asked for."""
+        target = self.target.batch(number) if self.target else None
+        return Batch(self.source.batch(number), target, run.step, run.step / run.steps)
+
+
+def fit(fabric: Fabric, run: Run, feeds: Feeds, training: Training, seed: int) -> None:
+    """Train `run.method` to `run.steps`, resuming the newest checkpoint of the same fingerprint.
+
+    Args:
+        fabric: launched.
+        run: what is trained; its step, seconds, history and memo are updated.
+        feeds: the data.
+        training: how.
+        seed: the pipeline's seed.
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT came; a checkpoint was written first.
+        NonFiniteLoss: a loss became NaN or infinite.
+    """
+    fire = plugins().fire
+    engine = Engine(
+        fabric, run.method, run.steps, compile=training.compile, channels_last=training.channels_last
+    )
+    checkpoints = Checkpoints(run.folder / "checkpoints", training.keep_checkpoints)
+    _resume(engine, checkpoints, run)
+    run.method.train()
+    fire("adaptgan_before_train", run=run)
+    turns = max(phase.repeats for phase in engine.phases)
+    clock = time.perf_counter()
+    saved = run.step
+    try:
+        with _signals() as stop:
+            while run.step < run.steps:
+                seed_all(seed, run.name, run.step, fabric.global_rank)
+                batches = [feeds.batch(run.step * turns + turn, run) for turn in range(turns)]
+                losses = engine.step(batches)
+                run.step += 1
+                fire("adaptgan_on_step_end", run=run, step=run.step, losses=losses)
+                last = run.step == run.steps
+                logs = last or run.step % training.log_every == 0
+                stopped = _agreed(fabric, stop) if fabric.world_size == 1 or logs else False
+                if training.sample_every and run.step % training.sample_every == 0 or last:
+                    _show(run, batches[0])
+                due = run.step % training.checkpoint_every == 0 or stopped
+                if logs or due:
+                    now = time.perf_counter()
+                    run.seconds, clock = run.seconds + now - clock, now
+                if logs:
+                    _read_out(fabric, engine, run)
+                if due and not last:
+                    engine.statistics.check()
+                    _save(fabric, engine, checkpoints, run)
+                    saved = run.step
+                if stopped and not last:
+                    raise Interrupted(
+                        f"{run.name} was stopped by a signal after step {run.step} of {run.steps}; a checkpoint is "
+                        "written, and the same command goes on from there."
+                    )
+        if feeds.held_out is not None:
+            _score(run, feeds.held_out)
+        # The finished state too: should writing the result fail (a full disk), nothing is trained again.
+        if saved < run.step:
+            _save(fabric, engine, checkpoints, run)
+    except NonFiniteLoss as error:
+        error.args = (_advice(error, run, checkpoints),)
+        fire("adaptgan_on_train_error", run=run, error=error)
+        raise
+    except BaseException as error:
+        fire("adaptgan_on_train_error", run=run, error=error)
+        raise
+
+
+def _resume(engine: Engine, checkpoints: Checkpoints, run: Run) -> None:
+    state = checkpoints.load(engine.fabric.device)
+    if state is None:
+        return
+    engine.load_state_dict(state["engine"])
+    run.step = run.resumed_from = state["step"]
+    run.seconds, run.history, run.memo = state["seconds"], state["history"], state["memo"]
+    plugins().fire("adaptgan_load_state", run=run, state=state["plugins"])
+
+
+def _save(fabric: Fabric, engine: Engine, checkpoints: Checkpoints, run: Run) -> None:
+    held: dict[str, Any] = {}
+    for state in plugins().fire("adaptgan_save_state", run=run):
+        held.update(state)
+    if fabric.is_global_zero:
+        path = checkpoints.save(
+            run.step,
+            {
+                "step": run.step,
+                "engine": engine.state_dict(),
+                "seconds": run.seconds,
+                "history": run.history,
+                "memo": run.memo,
+                "plugins": held,
+                "params": run.params,
+                "fingerprint": run.fingerprint,
+            },
+        )
+        plugins().fire("adaptgan_on_checkpoint", run=run, step=run.step, path=path)
+    fabric.barrier()
+
+
+def _read_out(fabric: Fabric, engine: Engine, run: Run) -> None:
+    means = engine.statistics.read()
+    if fabric.world_size > 1:
+        table = torch.tensor(list(means.values()), dtype=torch.float64, device=fabric.device)
+        averaged = fabric.all_reduce(table, reduce_op="mean")
+        assert isinstance(averaged, torch.Tensor)
+        means = dict(zip(means, averaged.tolist(), strict=True))
+    run.history.append({"step": run.step, "seconds": round(run.seconds, 3), "losses": means})
+    plugins().fire("adaptgan_on_losses", run=run, step=run.step, means=means)
+
+
+@torch.no_grad()
+def _show(run: Run, batch: Batch) -> None:
+    run.method.eval()
+    images = {name: value.detach().float().cpu() for name, value in run.method.samples(batch).items()}
+    run.method.train()
+    if images:
+        plugins().fire("adaptgan_on_samples", run=run, step=run.step, images=images)
+
+
+@torch.no_grad()
+def _score(run: Run, held_out: Side) -> None:
+    run.method.eval()
+    run.scores = run.method.score(held_out)
+    run.method.train()
+    plugins().fire("adaptgan_on_evaluated", run=run, step=run.step, scores=run.scores)
+
+
+def _agreed(fabric: Fabric, stop: list[int]) -> bool:
+    """Whether any rank was told to stop; all ranks ask together."""
+    if fabric.world_size == 1:
+        return bool(stop)
+    told = fabric.all_reduce(torch.tensor(float(bool(stop)), device=fabric.device), reduce_op="sum")
+    assert isinstance(told, torch.Tensor)
+    return told.item() > 0
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """A list that is empty until SIGTERM or SIGINT comes; a second signal acts at once, as it would without us."""
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number: int, frame: object) -> None:
+        received.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    try:
+        for number in before:
+            signal.signal(number, note)
+    except ValueError:  # not the main thread: the caller keeps its own handlers
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _advice(error: NonFiniteLoss, run: Run, checkpoints: Checkpoints) -> str:
+    newest = checkpoints.newest()
+    kept = f"The last good checkpoint is {newest}." if newest else "No checkpoint was due before it."
+    return (
+        f"{run.name}: {error} {kept} Training stopped there and nothing was overwritten. What usually helps: a lower "
+        "learning rate, a clip on the gradient (optimizer.clip: 1), precision 32-true, or a smaller weight of that term."
+    )
