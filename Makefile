@@ -52,7 +52,7 @@ run: $(RUN_STAMP)
 	if [ ! -d .dvc ]; then if [ -n "$$scm" ]; then dvc init --quiet; else dvc init --quiet --no-scm; fi; fi
 	if [ -z "$$scm" ]; then dvc config --quiet --local core.no_scm true; fi  # a copy without git
 	dvc repro
-	python -m adaptgan.reporting.summary reports/metrics.json
+	python -c 'import json; from adaptgan.stages.summary import print_summary; print_summary(json.load(open("reports/metrics.json")))'
 	echo "Report: file://$(CURDIR)/reports/index.html"
 	echo "Runs:   $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db   (then open the address it prints)"
 

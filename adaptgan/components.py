@@ -331,6 +331,9 @@ def _schema(target: Callable[..., Any]) -> Schema:
     options: list[Option] = []
     fields: dict[str, Any] = {}
     context: dict[str, type] = {}
+    # A dataclass shows `<factory>` as the default of a field that has a factory.
+    members = dataclasses.fields(target) if dataclasses.is_dataclass(target) else ()
+    factories = {m.name: m.default_factory for m in members if m.default_factory is not dataclasses.MISSING}
     for parameter in inspect.signature(target).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
@@ -350,8 +353,8 @@ def _schema(target: Callable[..., Any]) -> Schema:
             missing = spec.default is None and not spec.many and not optional
             options.append(Option(name, shown, spec.default, missing, text, spec, nullable=optional))
         else:
-            default = ... if required else parameter.default
-            fields[name] = (annotation, default)
+            default = factories[name]() if name in factories else parameter.default
+            fields[name] = (annotation, ... if required else default)
             options.append(Option(name, _type_name(annotation), None if required else default, required, text))
     model = pydantic.create_model(
         getattr(target, "__name__", "Component"),

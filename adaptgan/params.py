@@ -141,7 +141,7 @@ class Params:
         for name, value in self.sections.items():
             if name not in _USUAL and not _has_shape(value):
                 raise ParamsError(
-                    f"{path}: unknown section {name!r}. {nearest(name, [*Pipeline.model_fields, *_USUAL])} "
+                    f"{path}: unknown section {str(name)!r}. {nearest(str(name), [*Pipeline.model_fields, *_USUAL])} "
                     "A section of your own has a `dataset`, a `method` or a `gate`."
                 )
         self.pipeline = _validate(Pipeline, known, "", path)
@@ -196,6 +196,8 @@ def load(path: Path | str = "params.yaml", overrides: Iterable[str] = ()) -> Par
         tree = yaml.safe_load(path.read_text()) or {}
     except FileNotFoundError:
         raise ParamsError(f"{path}: there is no such file. Run from the project's folder, or name one with --params.") from None
+    except IsADirectoryError:
+        raise ParamsError(f"{path}: this is a folder; --params names a file.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: this is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
@@ -237,11 +239,19 @@ def _has_shape(value: Any) -> bool:
 def _validate(model: type[S], value: Any, where: str, path: Path) -> S:
     if not isinstance(value, Mapping):
         raise ParamsError(f"{path}: {where}: expected options, found {value!r}.")
-    unknown = [str(key) for key in value if key not in model.model_fields]
-    if unknown:
-        place = f"{where}.{unknown[0]}" if where else unknown[0]
-        raise ParamsError(f"{path}: {place}: there is no such option. {nearest(unknown[0], model.model_fields)}")
+    _refuse_unknown(model, value, where, path)
     try:
         return model.model_validate(dict(value))
     except pydantic.ValidationError as error:
         raise ParamsError(f"{path}: " + explain(error, where)) from None
+
+
+def _refuse_unknown(model: type[pydantic.BaseModel], value: Mapping[Any, Any], where: str, path: Path) -> None:
+    """An unknown option, nested ones too, is named with the nearest known ones (pydantic would not)."""
+    for key, inner in value.items():
+        place = f"{where}.{key}" if where else str(key)
+        if key not in model.model_fields:
+            raise ParamsError(f"{path}: {place}: there is no such option. {nearest(str(key), model.model_fields)}")
+        annotation = model.model_fields[key].annotation
+        if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel) and isinstance(inner, Mapping):
+            _refuse_unknown(annotation, inner, place, path)

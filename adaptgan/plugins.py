@@ -96,7 +96,7 @@ class Plugins:
     def _discover(self) -> None:
         blocked = {_normal(name) for name in os.environ.get("ADAPTGAN_DISABLE_PLUGINS", "").split(",")}
         points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
-        for point in sorted(points, key=lambda point: point.name):
+        for point in sorted(points, key=lambda point: (point.name, point.dist.name if point.dist else "")):
             dist = point.dist
             plugin = Plugin(point.name, dist.name if dist else "unknown", dist.version if dist else "?")
             if blocked & {_normal(point.name), _normal(plugin.distribution)}:
@@ -141,7 +141,9 @@ class Plugins:
         if not isinstance(spec, ComponentSpec):
             raise ComponentError(f"adaptgan_register_components gave {spec!r}, not a ComponentSpec")
         if spec.kind not in KINDS:
-            raise ComponentError(f"component {spec.name!r} is of unknown kind {spec.kind!r}. {nearest(spec.kind, KINDS)}")
+            raise ComponentError(
+                f"component {spec.name!r} is of unknown kind {spec.kind!r}. {nearest(spec.kind, KINDS)}"
+            )
         if spec.api != hookspecs.PLUGIN_API:
             raise ComponentError(
                 f"component {spec.name!r} was written for plugin API {spec.api}, this adaptgan has "

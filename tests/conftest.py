@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("ADAPTGAN_TRACKING", "off")  # tests/tracking turns it on for itself
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
@@ -94,3 +96,32 @@ def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
         return (code if isinstance(code, int) else 0 if code is None else 1), captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """`third_party("acme-gan", "source code", version="1.2")` puts an installed distribution on sys.path.
+
+    Its module is called as the distribution, with underscores, and is announced as a plugin of the same name
+    (or as `point`).
+    """
+    from adaptgan.plugins import plugins
+
+    modules: list[str] = []
+
+    def install(distribution: str, code: str, version: str = "1.0", point: str | None = None) -> None:
+        site = tmp_path / "site" / distribution
+        module = distribution.replace("-", "_")
+        info = site / f"{module}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (site / f"{module}.py").write_text(code)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[adaptgan]\n{point or distribution} = {module}\n")
+        monkeypatch.syspath_prepend(str(site))
+        modules.append(module)
+        plugins.cache_clear()
+
+    yield install
+    plugins.cache_clear()
+    for module in modules:
+        sys.modules.pop(module, None)

@@ -117,7 +117,9 @@ def _packages() -> Iterator[Check]:
     for name in ("dvc", "mlflow"):
         version = version_of(name)
         missing = version == "?"
-        yield Check(name, "fail" if missing else "ok", "not installed" if missing else version, _INSTALL if missing else "")
+        yield Check(
+            name, "fail" if missing else "ok", "not installed" if missing else version, _INSTALL if missing else ""
+        )
     if shutil.which("dvc") is None and not (Path(sys.executable).parent / "dvc").exists():
         yield Check("dvc command", "warn", "not on PATH", "Activate the environment: . .venv/bin/activate")
 
@@ -144,7 +146,9 @@ def _plugins() -> Iterator[Check]:
 
 def _params(path: Path) -> Iterator[Check]:
     if not path.exists():
-        yield Check("params.yaml", "warn", f"no {path} here", "Run from a project's folder, or make one: `adaptgan init`.")
+        yield Check(
+            "params.yaml", "warn", f"no {path} here", "Run from a project's folder, or make one: `adaptgan init`."
+        )
         return
     from adaptgan.errors import AdaptganError
     from adaptgan.params import load
@@ -170,7 +174,9 @@ def _folders() -> Iterator[Check]:
         free = shutil.disk_usage(place).free / 2**30
         found = f"{folder}, {free:.1f} GiB free"
         if free < NEEDED_GIB:
-            yield Check(name, "warn", found, f"A run needs about {NEEDED_GIB:.0f} GiB. Free some, or set ADAPTGAN_SCRATCH.")
+            yield Check(
+                name, "warn", found, f"A run needs about {NEEDED_GIB:.0f} GiB. Free some, or set ADAPTGAN_SCRATCH."
+            )
         else:
             yield Check(name, "ok", found)
 
@@ -189,7 +195,11 @@ def _repository() -> Iterator[Check]:
         how = "dvc init" if git else "dvc init --no-scm"
         yield Check("dvc repository", "warn", "not set up here", f"Run `{how}` before `dvc repro` (`make run` does).")
         return
-    no_scm = "no_scm = true" in (dvc / ".dvc" / "config").read_text().lower() if (dvc / ".dvc" / "config").exists() else False
+    no_scm = (
+        "no_scm = true" in (dvc / ".dvc" / "config").read_text().lower()
+        if (dvc / ".dvc" / "config").exists()
+        else False
+    )
     if git is None and not no_scm:
         advice = "dvc config core.no_scm true (its git folder has gone), or restore .git"
         yield Check("dvc repository", "fail", f"{dvc} expects git", advice)

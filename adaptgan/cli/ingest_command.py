@@ -13,7 +13,9 @@ from adaptgan.cli.common import PARAMS, ParamsFile, Section, Set
 def command(
     section: Section,
     out: Annotated[Path, typer.Option(help="Folder to write the shards to.")],
-    split: Annotated[str, typer.Option(help="Which part of the data set, where it has parts: train or test.")] = "train",
+    split: Annotated[
+        str, typer.Option(help="Which part of the data set, where it has parts: train or test.")
+    ] = "train",
     params: ParamsFile = PARAMS,
     set_: Set = None,
 ) -> None:

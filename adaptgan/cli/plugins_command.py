@@ -30,7 +30,8 @@ def command(as_json: AsJson = False) -> None:
             }
         )
     conflicts = [
-        {"kind": kind, "name": name, "claimed_by": claims} for (kind, name), claims in found.components.conflicts.items()
+        {"kind": kind, "name": name, "claimed_by": claims}
+        for (kind, name), claims in found.components.conflicts.items()
     ]
     if as_json:
         typer.echo(json.dumps({"plugins": listed, "conflicts": conflicts}, indent=1, ensure_ascii=False))

@@ -16,8 +16,12 @@ def command(
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
     target: Annotated[Path | None, typer.Option(help="Unlabelled real data set; its labels are never opened.")] = None,
     guard: Annotated[Path | None, typer.Option(help="A trained classifier that says whether a label survived.")] = None,
-    oracle: Annotated[bool, typer.Option("--oracle", help="Let --source be a sealed data set: an upper bound.")] = False,
-    log: Annotated[Path | None, typer.Option(help="Folder for losses and images [reports/runs/SECTION].")] = None,
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="Let --source be a sealed data set: an upper bound.")
+    ] = False,
+    log: Annotated[
+        Path | None, typer.Option("--trace", help="Folder for losses and images [reports/runs/SECTION].")
+    ] = None,
     params: ParamsFile = PARAMS,
     set_: Set = None,
 ) -> None:
@@ -28,6 +32,4 @@ def command(
     from adaptgan.params import load
     from adaptgan.stages.train import train
 
-    train(
-        load(params, set_ or ()), section, source=source, out=out, target=target, guard=guard, oracle=oracle, log=log
-    )
+    train(load(params, set_ or ()), section, source=source, out=out, target=target, guard=guard, oracle=oracle, log=log)

@@ -18,8 +18,8 @@ from adaptgan.files import read_json, write_atomic
 
 NAME = "manifest.json"
 SCHEMA_VERSION = 1
-KEY = re.compile(r"[A-Za-z0-9_-]{1,200}")
-"""A key becomes a file name in tars and exports, so nothing that could be a path is allowed."""
+KEY = re.compile(r"[A-Za-z0-9_-]{1,90}")
+"""A key becomes a file name in tars and exports: nothing that could be a path, and no longer than USTAR holds."""
 
 Entry = tuple[str, int, int, int, int]
 """key, offset and size of its PNG, offset and size of its JSON; offsets from the start of the tar, in bytes."""
@@ -32,7 +32,7 @@ def check_key(key: str) -> str:
         ValueError: it is empty, too long, or holds anything but letters, digits, `_` and `-`.
     """
     if not isinstance(key, str) or not KEY.fullmatch(key):
-        raise ValueError(f"the key {key!r} is not of 1 to 200 letters, digits, `_` and `-`")
+        raise ValueError(f"the key {key!r} is not of 1 to 90 letters, digits, `_` and `-`")
     return key
 
 

@@ -155,6 +155,11 @@ class ClassifierMethod(Method):
         _, features_NF = self.predictor()(images_NCHW, features=True)
         return features_NF
 
+    def predict_with_features(self, images_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `predict` and `features` give, in one pass."""
+        logits_NK, features_NF = self.predictor()(images_NCHW, features=True)
+        return logits_NK.softmax(1), features_NF
+
     def score(self, held_out: Side) -> dict[str, float]:
         """Accuracy on held-out source images."""
         if held_out.labels_N is None:

@@ -31,7 +31,9 @@ class Selection:
 
 def ranks(values: Sequence[float]) -> list[float]:
     """Places by falling value, 1 is best; equal values share the mean of their places."""
-    return [1 + sum(other > value for other in values) + (sum(other == value for other in values) - 1) / 2 for value in values]
+    above = [sum(other > value for other in values) for value in values]
+    equal = [sum(other == value for other in values) for value in values]
+    return [1 + more + (same - 1) / 2 for more, same in zip(above, equal, strict=True)]
 
 
 def select(scores: Scores, baseline: str, never: Sequence[str] = ()) -> Selection:
@@ -51,8 +53,8 @@ def select(scores: Scores, baseline: str, never: Sequence[str] = ()) -> Selectio
     candidates = sorted(set(scores) - set(never))
     if baseline not in candidates:
         raise AdaptganError(
-            f"The baseline row {baseline!r} is not among the candidates {candidates}; a choice must be compared with it. "
-            "Train it, or name another in evaluate.baseline."
+            f"The baseline row {baseline!r} is not among the candidates {candidates}; a choice must be compared with "
+            "it. Train it, or name another in evaluate.baseline."
         )
     names = list(dict.fromkeys(name for row in candidates for name in scores[row]))
     left_out: dict[str, str] = {}

@@ -34,7 +34,9 @@ class Validator(Protocol):
 def entropy(probabilities_NK: np.ndarray) -> np.ndarray:
     """Shannon entropy of each row in nats, with 0·log 0 = 0."""
     p = np.asarray(probabilities_NK, np.float64)
-    return -np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0), axis=-1)
+    surprise_NK: np.ndarray = -p * np.log(np.where(p > 0, p, 1.0))
+    summed_N: np.ndarray = surprise_NK.sum(-1)
+    return summed_N
 
 
 class SourceAccuracy:

@@ -43,8 +43,8 @@ def find_pairs(source: ShardDataset, refined: ShardDataset, count: int, seed: in
         origin = record.provenance.get("source_key")
         if origin not in places:
             raise DataError(
-                f"{refined.folder}: record {record.key!r} was made from {origin!r}, which {source.folder} does not have. "
-                "It was refined from another data set: run `adaptgan synthesize` again."
+                f"{refined.folder}: record {record.key!r} was made from {origin!r}, which {source.folder} does not "
+                "have. It was refined from another data set: run `adaptgan synthesize` again."
             )
         before.append(places[origin])
         labels.append(refined.classes[int(refined.labels_N[i])])

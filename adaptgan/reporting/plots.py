@@ -50,7 +50,12 @@ def write_plots(
 
 
 def before_after(
-    source: ShardDataset, adapted: ShardDataset | None, target: ShardDataset, seed: int, columns: int = 20, lines: int = 3
+    source: ShardDataset,
+    adapted: ShardDataset | None,
+    target: ShardDataset,
+    seed: int,
+    columns: int = 20,
+    lines: int = 3,
 ) -> np.ndarray:
     """Bands of images below each other: drawn, the same refined, and real ones, as one uint8 image."""
     count = columns * lines

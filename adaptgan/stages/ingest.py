@@ -20,7 +20,7 @@ from adaptgan.files import scratch, staged, write_atomic
 from adaptgan.params import IngestSection, Params
 from adaptgan.plugins import components, version_of
 from adaptgan.stages.base import Stage
-from adaptgan.stages.progress import shown
+from adaptgan.console import track
 
 
 def ingest(params: Params, section: str, out: Path, split: str = "train") -> Stage:
@@ -53,7 +53,7 @@ def ingest(params: Params, section: str, out: Path, split: str = "train") -> Sta
             inflow = Inflow(section, options)
             total = getattr(source, "total", None)
             total = min(total, options.limit) if total and options.limit else total
-            for record in shown(inflow.good(records), f"ingest {section}", total):
+            for record in track(inflow.good(records), f"ingest {section}", total):
                 writer.write(record)
             inflow.finish(writer.count)
             writer.origin.update(_origin(section, split, params.seed, config, options, inflow))

@@ -58,8 +58,8 @@ def check_classes(sets: Mapping[str, ShardDataset]) -> None:
             only_here = sorted(set(data.classes) - set(source.classes)) or "nothing"
             only_there = sorted(set(source.classes) - set(data.classes)) or "nothing"
             raise DataError(
-                f"The class sets differ: only --{role} {data.folder} has {only_here}, only --source {source.folder} has "
-                f"{only_there}. Name the classes alike in both and ingest again."
+                f"The class sets differ: only --{role} {data.folder} has {only_here}, only --source {source.folder} "
+                f"has {only_there}. Name the classes alike in both and ingest again."
             )
         if role in ("adapted", "quarantine") and data.classes != source.classes:
             raise DataError(
@@ -111,8 +111,8 @@ def _row(
         role = "candidate"
     if role == "baseline" and origin in ("target", "test"):
         raise AdaptganError(
-            f"{path}: the baseline row was trained on the labels of --{origin}; a baseline has seen source labels only. "
-            "Train it on the source, or name another in evaluate.baseline."
+            f"{path}: the baseline row was trained on the labels of --{origin}; a baseline has seen source labels "
+            "only. Train it on the source, or name another in evaluate.baseline."
         )
     timing = logs / str(model.card.get("section", path.name)) / "timing.json"
     return Row(

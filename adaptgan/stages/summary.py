@@ -20,39 +20,31 @@ def headline(result: dict[str, Any]) -> dict[str, float | str]:
 
 
 def print_summary(result: dict[str, Any]) -> None:
-    """A short table of all rows, and one line each for the gap, the labels and realism."""
+    """A short table of all rows, and one line each for the choice, the gap, the labels and realism."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, side in (
-        ("row", "left"),
-        ("method", "left"),
-        ("trained on", "left"),
-        ("accuracy", "right"),
-        ("95% interval", "right"),
-        ("mean rank", "right"),
-        ("seconds", "right"),
-        ("", "left"),
-    ):
-        table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for title in ("row", "method", "trained on"):
+        table.add_column(title, no_wrap=True)
+    for title in ("accuracy", "95%", "rank"):
+        table.add_column(title, no_wrap=True, justify="right")
     for name, row in result["rows"].items():
-        span = row["interval"]
-        mark = "selected" if name == result["selected"] else row["role"] if row["role"] != "candidate" else ""
+        span, rank = row["interval"], row["mean_rank"]
+        learned = "target labels" if row["role"] == "oracle" else row["training_set"]
         table.add_row(
             name,
             row["method"],
-            row["training_set"] + (" + target images" if row["uses_target"] else ""),
+            learned + (", target" if row["uses_target"] else ""),
             _percent(row["accuracy"]),
-            f"{_percent(span['low'])} to {_percent(span['high'])}" if span else "",
-            "" if row["mean_rank"] is None else f"{row['mean_rank']:.2f}",
-            "" if row["seconds"] is None else f"{row['seconds']:.0f}",
-            mark,
+            f"{100 * span['low']:.1f}–{100 * span['high']:.1f}" if span else "",
+            "–" if rank is None else f"{rank:.2f}",
             style="bold" if name == result["selected"] else None,
         )
-    console = Console(highlight=False, width=None)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    console.print(f"gap closed: {_percent(result['gap_closed'])}, chosen by {_chosen_by(result)}")
+    console.print(f"selected: {result['selected']}, by {_chosen_by(result)}")
+    console.print(f"gap closed: {_percent(result['gap_closed'])}")
     if result["label_preservation"] is not None:
         console.print(f"labels kept in adapted images: {_percent(result['label_preservation'])}")
     distances = [f"{name} {values['kid']:.4f}" for name, values in result["realism"].items() if "kid" in values]
@@ -62,7 +54,9 @@ def print_summary(result: dict[str, Any]) -> None:
 
 def _chosen_by(result: dict[str, Any]) -> str:
     names = result["selection"]["validators"]
-    return ", ".join(names) if names else "nothing: no validator has a score for every row, so the baseline stays"
+    if not names:
+        return "default: no validator has a score for every row, so the baseline stays"
+    return f"the best mean rank over {', '.join(names)}"
 
 
 def _percent(value: float | None) -> str:

@@ -171,7 +171,9 @@ def _write(
             "agreement_before_gate": round(kept / len(data), 6),
             "reasons": dict(reasons.most_common(20)),
         }
-        origin.update(counts)
+        for writer in (good, bad):
+            if writer is not None:
+                writer.origin.update(counts)
     return counts
 
 

@@ -217,7 +217,7 @@ def _check_domains(data: ShardDataset, real: ShardDataset | None) -> None:
 
 def _check_inputs(method: Method, section: str, data: ShardDataset, real: ShardDataset | None) -> None:
     name = type(method).__name__
-    if method.needs_labels and not data.has_labels:
+    if method.needs_labels and data.manifest.labels == "none":
         raise DataError(
             f"{data.folder}: {name} learns from source labels, and this data set has none. Put the images in one folder "
             "per class, or add a `label` to metadata.jsonl, and ingest again."

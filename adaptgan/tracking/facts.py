@@ -10,12 +10,14 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adaptgan import __version__
 from adaptgan.data.manifest import Manifest
 from adaptgan.files import read_json, sha256
-from adaptgan.stages.base import Stage
+
+if TYPE_CHECKING:
+    from adaptgan.stages.base import Stage
 
 _CONTEXTS = {"train": "training", "synthesize": "synthesis", "evaluate": "evaluation", "report": "evaluation"}
 

@@ -22,16 +22,29 @@ def journal_folder() -> Path:
     return scratch() / "journal"
 
 
-def try_lock(path: Path) -> int | None:
-    """Take a lock that ends with this process; its descriptor, or None when another process holds it."""
+def try_lock(path: Path, patience: float = 0.0) -> int | None:
+    """Take a lock that ends with this process.
+
+    Args:
+        path: the lock's file.
+        patience: seconds to try again; `locked` holds a lock for the blink of its question.
+
+    Returns:
+        Its descriptor, or None when another process holds it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(0.01)
+        else:
+            return descriptor
 
 
 def locked(path: Path) -> bool:
@@ -57,7 +70,7 @@ class Journal:
     def __init__(self, path: Path, exclusive: bool = True) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = try_lock(writer_lock(path)) if exclusive else None
+        self._lock = try_lock(writer_lock(path), patience=1.0) if exclusive else None
         if exclusive and self._lock is None:
             raise BlockingIOError(f"{path} is being written by another process")
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)

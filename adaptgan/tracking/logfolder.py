@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,16 @@ if TYPE_CHECKING:
 
 
 def start(run: Run) -> None:
-    """Write the losses that a resumed run already has; what an interrupted process logged beyond them goes."""
+    """Write what a resumed run already has; what an interrupted process logged beyond its checkpoint goes.
+
+    The image grids come from the run's scratch folder: DVC empties a stage's outputs before it runs again.
+    """
     write_atomic(run.log / "losses.jsonl", "".join(_line(entry) for entry in run.history))
-    for grid in (run.log / "samples").glob("*.png"):
-        if not grid.stem.isdigit() or int(grid.stem) > run.step:
+    shutil.rmtree(run.log / "samples", ignore_errors=True)
+    for grid in sorted((run.folder / "samples").glob("*.png")):
+        if int(grid.stem) <= run.step:
+            write_atomic(run.log / "samples" / grid.name, grid.read_bytes())
+        else:
             grid.unlink()
 
 
@@ -33,10 +40,11 @@ def add_samples(run: Run, step: int, images: dict[str, torch.Tensor]) -> Path:
     """Write a grid of named rows; its path."""
     from adaptgan.tracking.grid import labelled_grid
 
-    path = run.log / "samples" / f"{step:06d}.png"
     content = io.BytesIO()
     labelled_grid(images).save(content, "PNG")
-    write_atomic(path, content.getvalue())
+    for folder in (run.folder, run.log):
+        path = folder / "samples" / f"{step:06d}.png"
+        write_atomic(path, content.getvalue())
     return path
 
 

@@ -16,6 +16,7 @@ from adaptgan.hookspecs import hookimpl
 if TYPE_CHECKING:
     import torch
 
+    from adaptgan.params import TrackingSection
     from adaptgan.stages.base import Stage
     from adaptgan.tracking.recorder import Recorder
     from adaptgan.training.run import Run
@@ -33,7 +34,7 @@ def _never_fails(hook: Callable[..., None]) -> Callable[..., None]:
             return
         try:
             hook(self, *arguments)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the promise of this function
             self.off = True
             say(f"tracking stopped ({type(error).__name__}: {error}); the stage itself goes on.")
 
@@ -42,7 +43,23 @@ def _never_fails(hook: Callable[..., None]) -> Callable[..., None]:
 
 def say(message: str) -> None:
     """A warning for a person."""
-    print(f"adaptgan: warning: {message}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"adaptgan: warning: {message}\n")
+    sys.stderr.flush()
+
+
+def enabled(tracking: TrackingSection) -> bool:
+    """Whether to track: not if params.yaml or `ADAPTGAN_TRACKING=off` says so."""
+    return tracking.enabled and os.environ.get("ADAPTGAN_TRACKING", "").lower() not in ("off", "0", "false")
+
+
+def prepare(tracking: TrackingSection) -> None:
+    """Have a database made that does not exist yet, in the background."""
+    from adaptgan.tracking.recorder import absolute_uri
+    from adaptgan.tracking.replayer import ensure_replayer
+
+    uri = absolute_uri(tracking.uri)
+    if enabled(tracking) and uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        ensure_replayer((uri, tracking.experiment))
 
 
 class Tracking:
@@ -170,8 +187,8 @@ _tracking = Tracking()
 
 @hookimpl
 def adaptgan_before_stage(stage: Stage) -> None:
-    """Open the run, unless tracking is off in params.yaml or by `ADAPTGAN_TRACKING=off`."""
-    _tracking.off = not stage.tracking.enabled or os.environ.get("ADAPTGAN_TRACKING", "").lower() in ("off", "0", "false")
+    """Open the run, unless tracking is off."""
+    _tracking.off = not enabled(stage.tracking)
     _tracking.before_stage(stage)
 
 

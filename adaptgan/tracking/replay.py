@@ -7,7 +7,6 @@ and value are one row in MLflow), params and tags. A run that was created just b
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from adaptgan.tracking.journal import Record, appending, locked, read, writer_lock
 from adaptgan.tracking.recorder import PIPELINE
@@ -100,6 +99,7 @@ class Replay:
         self.folder = folder
         self.connect = connect
         self.problems: dict[str, str] = {}
+        self._settled: dict[Path, int] = {}
 
     def pending(self) -> list[Path]:
         """The journals with something to do, pipelines first: their runs are the others' parents."""
@@ -108,7 +108,7 @@ class Replay:
 
     def live(self) -> bool:
         """Whether some stage is writing a journal now."""
-        return any(locked(path) for path in self.folder.glob("*.lock"))
+        return any(locked(writer_lock(path)) for path in self.folder.glob("*.jsonl") if path not in self._settled)
 
     def run(self, due: Callable[[Path], bool] = lambda path: True) -> None:
         """Replay whatever can be; `problems` tells, by URI, what could not, and why.
@@ -120,6 +120,9 @@ class Replay:
         for path in self.pending():
             if due(path):
                 self._attempt(path)
+        for path in self.pending():  # a killed stage has just been told to its pipeline's run
+            if path.name.startswith(PIPELINE):
+                self._attempt(path)
 
     def prune(self) -> None:
         """Delete what was replayed a month ago."""
@@ -130,9 +133,18 @@ class Replay:
                 shutil.rmtree(path.with_suffix(""), ignore_errors=True)
 
     def _due(self, path: Path) -> bool:
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return False
+        if self._settled.get(path) == size:  # asked five times a second, for each journal of a month
+            return False
+        self._settled.pop(path, None)
         state = load_state(path)
-        with contextlib.suppress(OSError):
-            return state.offset < path.stat().st_size or self._abandoned(path, state)
+        if state.offset < size or self._abandoned(path, state):
+            return True
+        if state.ended:
+            self._settled[path] = size
         return False
 
     @staticmethod

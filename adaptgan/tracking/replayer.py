@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -45,15 +44,19 @@ def ensure_replayer(prepare: tuple[str, str] | None = None) -> None:
     environment.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):  # one of several training processes starts it; it is none of them
         environment.pop(name, None)
-    with (folder / "replayer.log").open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "adaptgan.tracking.replayer", str(folder), *(prepare or ())],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            start_new_session=True,  # Ctrl-C stops the stage; what it tracked still arrives
-        )
+    command = [sys.executable, "-m", "adaptgan.tracking.replayer", str(folder), *(prepare or ())]
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    os.posix_spawn(
+        sys.executable,
+        command,
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(folder / "replayer.log"), append, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,  # Ctrl-C stops the stage; what it tracked still arrives
+    )
 
 
 def wait_for(run_id: str, size: int, patience: float) -> str:
@@ -104,7 +107,7 @@ def serve(folder: Path, prepare: tuple[str, str] | None = None, idle: float = ID
         prepare: a store to make ready first.
         idle: seconds without work or writers before it ends.
     """
-    lock = try_lock(folder / _LOCK)
+    lock = try_lock(folder / _LOCK, patience=0.5)
     if lock is None:
         return
     os.nice(10)
@@ -112,8 +115,10 @@ def serve(folder: Path, prepare: tuple[str, str] | None = None, idle: float = ID
     stores: dict[tuple[str, str], Store] = {}
 
     def connect(uri: str, experiment: str) -> Store:
-        from adaptgan.tracking.store import MlflowStore
-
+        try:
+            from adaptgan.tracking.store import MlflowStore
+        except ImportError as error:
+            raise Unreachable(f"MLflow cannot be imported: {error}") from error
         if (uri, experiment) not in stores:
             stores[uri, experiment] = MlflowStore(uri, experiment)
         return stores[uri, experiment]
@@ -137,9 +142,7 @@ def _loop(replay: Replay, idle: float) -> None:
         now = time.monotonic()
         wake = _mtime(replay.folder / "wake")
         pending = [
-            path
-            for path in replay.pending()
-            if wake > woken or now - flushed.get(path, -1e9) >= _flush_seconds(path)
+            path for path in replay.pending() if wake > woken or now - flushed.get(path, -1e9) >= _flush_seconds(path)
         ]
         if pending and (now >= retry_at or wake > woken):
             woken = wake

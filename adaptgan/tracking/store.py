@@ -66,7 +66,8 @@ class MlflowStore:
         if found.lifecycle_stage != "active":
             raise Unreachable(
                 f"the experiment {self.experiment!r} was deleted; restore it "
-                f"(`mlflow experiments restore --experiment-id {found.experiment_id}`) or name another one in params.yaml"
+                f"(`mlflow experiments restore --experiment-id {found.experiment_id}`) or set another "
+                "tracking.experiment in params.yaml"
             )
         return str(found.experiment_id)
 
@@ -143,7 +144,7 @@ class MlflowStore:
                 self.client.log_image(run_id, image.convert("RGB"), key=key, step=step, timestamp=record["t"])
 
     def _do_model(self, run_id: str, record: Record) -> None:
-        from adaptgan.tracking.export import export_model
+        from adaptgan.tracking.export import export_model  # imports torch, which only this needs
 
         export_model(self.client, self.uri, run_id, Path(record["path"]), self.experiment, record["alias"])
 

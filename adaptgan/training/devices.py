@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import torch
@@ -35,6 +36,8 @@ def pick_precision(name: str, device: torch.device) -> str:
 
 def make_fabric(device: torch.device, precision: str) -> Fabric:
     """A launched Fabric: one process, or all of torchrun's (gloo on CPU, NCCL on GPU)."""
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # its greetings are no news
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     world_size = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
     if world_size == 1:
         devices = [device.index or 0] if device.type == "cuda" else 1

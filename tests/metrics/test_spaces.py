@@ -13,7 +13,8 @@ def test_pixel_pca_spans_what_scikit_learns_does(count: int) -> None:
     rng = np.random.default_rng(0)
     real = rng.integers(0, 256, (count, 1, 6, 6), dtype=np.uint8)
     other = rng.integers(0, 256, (15, 1, 6, 6), dtype=np.uint8)
-    theirs = PCA(5, svd_solver="full").fit(real.reshape(count, -1) / 127.5 - 1).transform(other.reshape(15, -1) / 127.5 - 1)
+    scikit = PCA(5, svd_solver="full").fit(real.reshape(count, -1) / 127.5 - 1)
+    theirs = scikit.transform(other.reshape(15, -1) / 127.5 - 1)
     ours = PixelPCA(real, 5)(other)
     np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, atol=1e-8)
 

@@ -67,7 +67,7 @@ class Keys:
 
     def key(self, name: str) -> str:
         """A new key close to `name`; a path's slashes become `_`."""
-        stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[-150:] or "image"
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[-80:] or "image"
         key, number = stem, 2
         while key in self._taken:
             key, number = f"{stem}-{number}", number + 1

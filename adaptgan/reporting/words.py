@@ -1,0 +1,159 @@
+"""What the numbers say, in sentences computed from them; nothing here is written before the numbers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adaptgan.reporting.formats import join, number, percent, points
+
+
+def title(metrics: Mapping[str, Any]) -> str:
+    """The page's first line."""
+    rows, selected, baseline = metrics["rows"], metrics["selected"], metrics["baseline"]
+    before, after = rows[baseline]["accuracy"], rows[selected]["accuracy"]
+    if before is None:
+        return "Accuracy was not measured: there were no test labels"
+    if selected == baseline:
+        return f"No row ranked above training on source alone: {percent(before)} on real images"
+    verb = "From" if after >= before else "Down from"
+    return f"{verb} {percent(before)} to {percent(after)} on real images"
+
+
+def choice(metrics: Mapping[str, Any]) -> str:
+    """How the row was selected, and whether hindsight agrees."""
+    rows, selected, baseline = metrics["rows"], metrics["selected"], metrics["baseline"]
+    names = metrics["selection"]["validators"]
+    if not names:
+        return "No label-free score was available for every row, so there was nothing to choose by: the baseline stays."
+    scores = f"{len(names)} label-free score{'s' if len(names) > 1 else ''}"
+    mine, theirs = rows[selected]["mean_rank"], rows[baseline]["mean_rank"]
+    if selected == baseline:
+        text = f"Of all rows, {baseline} has the best mean rank, {number(mine, 2)}, over {scores}."
+    else:
+        text = (
+            f"{selected} was chosen without a real label: its mean rank over {scores} is {number(mine, 2)}, "
+            f"source-only's is {number(theirs, 2)}."
+        )
+    scored = {n: r["accuracy"] for n, r in rows.items() if r["role"] != "oracle" and r["accuracy"] is not None}
+    if len(scored) < 2:
+        return text
+    best = max(sorted(scored), key=lambda name: scored[name])
+    if scored[best] > scored[selected]:
+        return (
+            f"{text} In hindsight {best} is more accurate, by {points(scored[best] - scored[selected]).lstrip('+')} points: "
+            "that is what choosing without labels cost."
+        )
+    return f"{text} In hindsight no other selectable row is more accurate."
+
+
+def refinement(metrics: Mapping[str, Any]) -> str | None:
+    """What the refined images bring by themselves: the baseline's method, trained on them instead."""
+    rows, baseline, selected = metrics["rows"], metrics["baseline"], metrics["selected"]
+    alike = [
+        name
+        for name, row in rows.items()
+        if row["training_set"] == "adapted" and row["method"] == rows[baseline]["method"] and not row["uses_target"]
+    ]
+    if not alike or rows[alike[0]].get("gain") is None:
+        return None
+    name = alike[0]
+    gain = rows[name]["gain"]
+    span = f"{points(gain['mean'])} points (95% interval {points(gain['low'])} to {points(gain['high'])})"
+    text = f"Refined images by themselves ({name}: {rows[baseline]['method']}, trained on them instead of the source) "
+    total = rows[selected].get("gain")
+    share = gain["mean"] / total["mean"] if total and total["mean"] > 0 else None
+    if gain["high"] < 0:
+        text += f"cost accuracy: {span}."
+    elif gain["low"] <= 0:
+        text += f"add nothing that this test set can tell from chance: {span}."
+    elif share is not None and selected != name and share < 0.25:
+        text += f"add little: {span}, {percent(share, 0)} of what the selected row gains."
+    else:
+        text += f"add {span}."
+    if selected in (name, baseline) or total is None:
+        return text
+    return f"{text} {_rest(metrics, gain['mean'], total['mean'])}"
+
+
+def _rest(metrics: Mapping[str, Any], by_images: float, total: float) -> str:
+    """What is left of the selected row's gain, and what is not known about it."""
+    rows, selected = metrics["rows"], metrics["selected"]
+    chosen = rows[selected]
+    twins = [
+        name
+        for name, row in rows.items()
+        if row["method"] == chosen["method"] and row["training_set"] == "source" and name != selected
+    ]
+    text = f"{selected} gains {points(total)} points in all"
+    if twins and rows[twins[0]]["accuracy"] is not None and chosen["training_set"] == "adapted":
+        difference = chosen["accuracy"] - rows[twins[0]]["accuracy"]
+        return f"{text}; the same method on the source images ({twins[0]}) is {points(-difference)} points away from it."
+    if not chosen["uses_target"]:
+        return f"{text}."
+    text += f"; the other {points(total - by_images)} come with its method, which also learns from unlabelled real images."
+    if chosen["training_set"] == "adapted":
+        text += " How much of that it would reach on unrefined images was not measured in this run."
+    return text
+
+
+def labels(metrics: Mapping[str, Any]) -> str | None:
+    """Whether refined images still show what their labels say."""
+    kept, before, refused = (
+        metrics.get(key) for key in ("label_preservation", "label_preservation_before_gate", "quarantined")
+    )
+    parts = []
+    if kept is not None:
+        text = f"A judge that neither refiner nor gate ever used reads the given label on {percent(kept)} of the kept images"
+        if before is not None:
+            text += f" ({percent(before)} before the gate)"
+        if metrics.get("judge_on_source") is not None:
+            text += f"; on the synthetic images themselves it reads {percent(metrics['judge_on_source'])}"
+        parts.append(text + ".")
+    if refused is not None:
+        parts.append(f"The gate turned away {percent(refused)} of the refined images.")
+    return " ".join(parts) or None
+
+
+def realism(metrics: Mapping[str, Any], main: str, guarded: bool) -> list[str]:
+    """Whether refined images are nearer to real ones, in every space that was looked at.
+
+    Args:
+        metrics: metrics.json.
+        main: whose features the headline is measured in.
+        guarded: whether that network is also the one that the gate asked.
+    """
+    measured = metrics["realism"]
+    if "adapted" not in measured or "kid" not in measured["source"]:
+        return []
+    before, after, floor = (measured[name] for name in ("source", "adapted", "floor"))
+    sentences = [
+        f"KID to real images goes from {number(before['kid'])} to {number(after['kid'])}{_times(before, after)}; "
+        f"two halves of the real images are at {number(floor['kid'])}."
+    ]
+    spaces = {main: (before, after)} | {
+        space: (before["cross_check"][space], after["cross_check"][space]) for space in after["cross_check"]
+    }
+    farther = [space for space, (old, new) in spaces.items() if new["kid"] >= old["kid"]]
+    if not farther:
+        sentences.append(f"All {len(spaces)} feature spaces agree that refined images are nearer ({join(list(spaces))}).")
+    elif len(farther) == len(spaces):
+        sentences.append("In no feature space are refined images nearer to real ones.")
+    else:
+        sentences.append(f"The spaces disagree: in {join(farther)} the refined images are not nearer.")
+    if guarded:
+        sentences.append(
+            f"The gate asked the very network ({main}) whose features are used here, so these images were filtered by it: "
+            "trust the cross-check more."
+        )
+    distance = after.get("a_distance")
+    if distance is not None and distance > 1.5:
+        sentences.append(
+            f"A linear classifier still tells refined from real with an error of {percent(after['domain_error'])}: "
+            "they are nearer, not alike."
+        )
+    return sentences
+
+
+def _times(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    return f", {number(after['kid'] / before['kid'], 2)} times as much" if before["kid"] > 0 else ""
