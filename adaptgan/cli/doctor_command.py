@@ -195,11 +195,8 @@ def _repository() -> Iterator[Check]:
         how = "dvc init" if git else "dvc init --no-scm"
         yield Check("dvc repository", "warn", "not set up here", f"Run `{how}` before `dvc repro` (`make run` does).")
         return
-    no_scm = (
-        "no_scm = true" in (dvc / ".dvc" / "config").read_text().lower()
-        if (dvc / ".dvc" / "config").exists()
-        else False
-    )
+    configs = [path.read_text() for path in (dvc / ".dvc" / "config", dvc / ".dvc" / "config.local") if path.exists()]
+    no_scm = any("no_scm = true" in text.lower() for text in configs)
     if git is None and not no_scm:
         advice = "dvc config core.no_scm true (its git folder has gone), or restore .git"
         yield Check("dvc repository", "fail", f"{dvc} expects git", advice)

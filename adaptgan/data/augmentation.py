@@ -95,7 +95,13 @@ class Warp(Augmentation):
         ):
             if not least <= low <= high <= most:
                 raise ParamsError(f"warp: {name} must be [low, high] within {least}..{most}; found {[low, high]}.")
-        self.rotation, self.scale, self.isotropic, self.shear, self.translate = rotation, scale, isotropic, shear, translate
+        self.rotation, self.scale, self.isotropic, self.shear, self.translate = (
+            rotation,
+            scale,
+            isotropic,
+            shear,
+            translate,
+        )
         self.elastic, self.elastic_knots = elastic, elastic_knots
         self.stroke, self.blur, self.cutout, self.pad = stroke, blur, cutout, pad
         self.gain, self.contrast, self.brightness, self.noise = gain, contrast, brightness, noise

@@ -86,7 +86,7 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
         return self.reader.record(index)
 
     @cached_property
-    def labels_N(self) -> np.ndarray:
+    def labels_N(self) -> np.ndarray:  # noqa: N802 the name tells the shape
         """int64 class indices.
 
         Raises:
@@ -105,11 +105,13 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
             )
         labels = np.fromiter((content.get("label", -1) for content in self.reader.contents()), np.int64, len(self))
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
-            raise DataError(f"{self.folder}: some labels are not in 0..{len(self.classes) - 1}. Ingest the data set again.")
+            raise DataError(
+                f"{self.folder}: some labels are not in 0..{len(self.classes) - 1}. Ingest the data set again."
+            )
         return labels
 
     @cached_property
-    def images_NCHW(self) -> np.ndarray:
+    def images_NCHW(self) -> np.ndarray:  # noqa: N802 the name tells the shape
         """uint8 (N, C, H, W), mapped from the cache; decoded and checked against the shards' SHA-256 on first use.
 
         Copy-on-write: nobody can change the cached file through it.
@@ -150,8 +152,10 @@ def _decode(reader: ShardReader, path: Path, shape: tuple[int, ...]) -> None:
             for record in reader.records(verify=True):
                 image = chw(record.image)
                 if image.shape != shape[1:]:
-                    raise DataError(f"{reader.folder}: {record.key} has shape {image.shape}, the manifest says {shape[1:]}.")
-                file.write(np.ascontiguousarray(image))
+                    raise DataError(
+                        f"{reader.folder}: {record.key} has shape {image.shape}, the manifest says {shape[1:]}."
+                    )
+                file.write(np.ascontiguousarray(image).data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

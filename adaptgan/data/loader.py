@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler as TorchSampler
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Sampler as TorchSampler
 
 from adaptgan.data.batch import Side
 from adaptgan.data.dataset import ShardDataset
@@ -179,7 +180,9 @@ def _opened(piece: Piece | DataError) -> Piece:
     return piece
 
 
-def _loading(wanted: Loading, transforms: bool, dataset: ShardDataset, device: torch.device) -> Literal["device", "stream"]:
+def _loading(
+    wanted: Loading, transforms: bool, dataset: ShardDataset, device: torch.device
+) -> Literal["device", "stream"]:
     if transforms:
         if wanted == "device":
             raise ParamsError(

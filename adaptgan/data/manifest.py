@@ -17,7 +17,7 @@ from adaptgan.errors import AdaptganError, DataError
 from adaptgan.files import read_json, write_atomic
 
 NAME = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 KEY = re.compile(r"[A-Za-z0-9_-]{1,90}")
 """A key becomes a file name in tars and exports: nothing that could be a path, and no longer than USTAR holds."""
 
@@ -83,7 +83,7 @@ class Manifest(_Part):
         origin: where the data came from: component, versions, statistics, corrupt inputs. Not part of the digest.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     count: Annotated[int, Field(ge=0)]
     classes: tuple[str, ...] = ()
     image: ImageFormat | None
@@ -158,4 +158,6 @@ class Manifest(_Part):
         try:
             return cls.model_validate(tree)
         except pydantic.ValidationError as error:
-            raise DataError(f"{path}: the manifest is damaged; ingest the data set again.\n{explain(error, '')}") from None
+            raise DataError(
+                f"{path}: the manifest is damaged; ingest the data set again.\n{explain(error, '')}"
+            ) from None

@@ -56,7 +56,8 @@ def mix64(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(_MIX_1)
         values = (values ^ (values >> np.uint64(27))) * np.uint64(_MIX_2)
-        return values ^ (values >> np.uint64(31))
+        mixed: np.ndarray = values ^ (values >> np.uint64(31))
+        return mixed
 
 
 def mix64_torch(values: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""albumentations in the streaming workers: checked when training starts, seeded by record, boxes and keypoints moved too."""
+"""albumentations in the streaming workers: checked at the start, seeded by record, moving boxes and keypoints too."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def build_transforms(configs: Sequence[Mapping[str, Any]]) -> albumentations.Com
     return albumentations.Compose(
         built,
         # Nothing is dropped: a box that left the image keeps its place in the list, so that its category stays its own.
-        bbox_params=albumentations.BboxParams("coco", label_fields=["box_numbers"], clip=False, check_each_transform=False),
+        bbox_params=albumentations.BboxParams(
+            "coco", label_fields=["box_numbers"], clip=False, check_each_transform=False
+        ),
         keypoint_params=albumentations.KeypointParams(
             "xy", label_fields=["point_numbers"], remove_invisible=False, check_each_transform=False
         ),

@@ -26,9 +26,7 @@ def per_class(labels_N: np.ndarray, predictions_N: np.ndarray, classes: Sequence
     """Accuracy within each true class; None for a class without images."""
     counts_KK = confusion(labels_N, predictions_N, len(classes))
     totals_K = counts_KK.sum(1)
-    return {
-        name: float(counts_KK[k, k] / totals_K[k]) if totals_K[k] else None for k, name in enumerate(classes)
-    }
+    return {name: float(counts_KK[k, k] / totals_K[k]) if totals_K[k] else None for k, name in enumerate(classes)}
 
 
 def wilson_interval(correct: int, total: int, z: float = Z95) -> tuple[float, float]:

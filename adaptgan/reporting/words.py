@@ -16,8 +16,9 @@ def title(metrics: Mapping[str, Any]) -> str:
         return "Accuracy was not measured: there were no test labels"
     if selected == baseline:
         return f"No row ranked above training on source alone: {percent(before)} on real images"
-    verb = "From" if after >= before else "Down from"
-    return f"{verb} {percent(before)} to {percent(after)} on real images"
+    gain = points(abs(after - before)).lstrip("+")
+    direction = "more" if after >= before else "less"
+    return f"{gain} points {direction} accurate on real images, trained and chosen without one real label"
 
 
 def choice(metrics: Mapping[str, Any]) -> str:
@@ -40,8 +41,9 @@ def choice(metrics: Mapping[str, Any]) -> str:
         return text
     best = max(sorted(scored), key=lambda name: scored[name])
     if scored[best] > scored[selected]:
+        missed = points(scored[best] - scored[selected]).lstrip("+")
         return (
-            f"{text} In hindsight {best} is more accurate, by {points(scored[best] - scored[selected]).lstrip('+')} points: "
+            f"{text} In hindsight {best} is more accurate, by {missed} points: "
             "that is what choosing without labels cost."
         )
     return f"{text} In hindsight no other selectable row is more accurate."
@@ -73,25 +75,28 @@ def refinement(metrics: Mapping[str, Any]) -> str | None:
         text += f"add {span}."
     if selected in (name, baseline) or total is None:
         return text
-    return f"{text} {_rest(metrics, gain['mean'], total['mean'])}"
+    return f"{text} {_rest(metrics, gain['mean'] if gain['low'] > 0 else 0.0, total['mean'])}"
 
 
 def _rest(metrics: Mapping[str, Any], by_images: float, total: float) -> str:
-    """What is left of the selected row's gain, and what is not known about it."""
+    """What is left of the selected row's gain, and what is not known about it; `by_images` is 0 when unproven."""
     rows, selected = metrics["rows"], metrics["selected"]
     chosen = rows[selected]
     twins = [
         name
         for name, row in rows.items()
-        if row["method"] == chosen["method"] and row["training_set"] == "source" and name != selected
+        if row["method"] == chosen["method"]
+        and row["uses_target"] == chosen["uses_target"]
+        and row["training_set"] == "source"
     ]
     text = f"{selected} gains {points(total)} points in all"
     if twins and rows[twins[0]]["accuracy"] is not None and chosen["training_set"] == "adapted":
-        difference = chosen["accuracy"] - rows[twins[0]]["accuracy"]
-        return f"{text}; the same method on the source images ({twins[0]}) is {points(-difference)} points away from it."
+        reached = percent(rows[twins[0]]["accuracy"])
+        return f"{text}; the same method on the unrefined source ({twins[0]}) reaches {reached}."
     if not chosen["uses_target"]:
         return f"{text}."
-    text += f"; the other {points(total - by_images)} come with its method, which also learns from unlabelled real images."
+    share = f"the other {points(total - by_images)} come" if by_images else "they come"
+    text += f"; {share} with its method, which also learns from unlabelled real images."
     if chosen["training_set"] == "adapted":
         text += " How much of that it would reach on unrefined images was not measured in this run."
     return text
@@ -104,7 +109,10 @@ def labels(metrics: Mapping[str, Any]) -> str | None:
     )
     parts = []
     if kept is not None:
-        text = f"A judge that neither refiner nor gate ever used reads the given label on {percent(kept)} of the kept images"
+        text = (
+            "A judge that neither refiner nor gate ever used reads the given label on "
+            f"{percent(kept)} of the kept images"
+        )
         if before is not None:
             text += f" ({percent(before)} before the gate)"
         if metrics.get("judge_on_source") is not None:
@@ -121,7 +129,7 @@ def realism(metrics: Mapping[str, Any], main: str, guarded: bool) -> list[str]:
     Args:
         metrics: metrics.json.
         main: whose features the headline is measured in.
-        guarded: whether that network is also the one that the gate asked.
+        guarded: whether that network is also the one that refiner or gate asked.
     """
     measured = metrics["realism"]
     if "adapted" not in measured or "kid" not in measured["source"]:
@@ -134,25 +142,36 @@ def realism(metrics: Mapping[str, Any], main: str, guarded: bool) -> list[str]:
     spaces = {main: (before, after)} | {
         space: (before["cross_check"][space], after["cross_check"][space]) for space in after["cross_check"]
     }
-    farther = [space for space, (old, new) in spaces.items() if new["kid"] >= old["kid"]]
-    if not farther:
-        sentences.append(f"All {len(spaces)} feature spaces agree that refined images are nearer ({join(list(spaces))}).")
-    elif len(farther) == len(spaces):
-        sentences.append("In no feature space are refined images nearer to real ones.")
-    else:
-        sentences.append(f"The spaces disagree: in {join(farther)} the refined images are not nearer.")
+    sentences.append(_agreement(spaces))
     if guarded:
         sentences.append(
-            f"The gate asked the very network ({main}) whose features are used here, so these images were filtered by it: "
-            "trust the cross-check more."
+            f"The network whose features these are ({main}) also guards the labels in refining, so refined images were "
+            "shaped or filtered by it: trust the cross-check more."
         )
     distance = after.get("a_distance")
-    if distance is not None and distance > 1.5:
+    if distance is not None and distance > 1:
         sentences.append(
             f"A linear classifier still tells refined from real with an error of {percent(after['domain_error'])}: "
             "they are nearer, not alike."
         )
     return sentences
+
+
+def _agreement(spaces: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]) -> str:
+    """Whether the feature spaces tell one story; a tenth up or down counts as no change."""
+    ratios = {space: new["kid"] / old["kid"] for space, (old, new) in spaces.items() if old["kid"] > 0}
+    listed = join([f"{number(ratio, 2)} in {space}" for space, ratio in ratios.items()])
+    nearer = [space for space, ratio in ratios.items() if ratio < 0.9]
+    farther = [space for space, ratio in ratios.items() if ratio > 1.1]
+    if ratios and len(nearer) == len(ratios):
+        verdict = "Refined images are nearer in every feature space"
+    elif farther and not nearer:
+        verdict = "Refined images are nearer in no feature space"
+    elif nearer:
+        verdict = f"The feature spaces disagree: refined images are clearly nearer only in {join(nearer)}"
+    else:
+        verdict = "Refined images are hardly nearer in any feature space"
+    return f"{verdict} (KID relative to the synthetic images: {listed})."
 
 
 def _times(before: Mapping[str, float], after: Mapping[str, float]) -> str:

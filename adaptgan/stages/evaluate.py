@@ -152,9 +152,7 @@ def _score(rows: dict[str, Row], test: ShardDataset | None, baseline: str) -> di
     return confusions
 
 
-def _assemble(
-    rows: dict[str, Row], selection: Selection, options: EvaluateSection, order: list[str]
-) -> dict[str, Any]:
+def _assemble(rows: dict[str, Row], selection: Selection, options: EvaluateSection, order: list[str]) -> dict[str, Any]:
     """The part of metrics.json that is about rows."""
     table = {}
     for name in order:

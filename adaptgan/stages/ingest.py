@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from adaptgan.console import track
 from adaptgan.data.annotations import scaled
 from adaptgan.data.images import convert, mode_of
 from adaptgan.data.manifest import NAME, Manifest
@@ -20,7 +21,6 @@ from adaptgan.files import scratch, staged, write_atomic
 from adaptgan.params import IngestSection, Params
 from adaptgan.plugins import components, version_of
 from adaptgan.stages.base import Stage
-from adaptgan.console import track
 
 
 def ingest(params: Params, section: str, out: Path, split: str = "train") -> Stage:
@@ -108,7 +108,8 @@ class Inflow:
             raise DataError(
                 f"{self.section}: {len(self.corrupt)} of {count + len(self.corrupt)} images could not be read "
                 f"({share:.2%}, {self.section}.max_corrupt allows {self.options.max_corrupt:.2%}): {shown}{more}. "
-                f"All are listed in {listing}. Repair or remove them, or set {self.section}.max_corrupt higher to go on without them."
+                f"All are listed in {listing}. Repair or remove them, or set {self.section}.max_corrupt higher "
+                "to go on without them."
             )
 
     def _fitted(self, record: Record) -> Record:
@@ -138,7 +139,9 @@ class Inflow:
 def _refuse_foreign(out: Path) -> None:
     """Never replace a folder that is not a data set: `--out` may be a typo, and the folder somebody's photos."""
     if out.is_file() or (out.is_dir() and not (out / NAME).is_file() and any(out.iterdir())):
-        raise DataError(f"{out}: this is there already and is no data set. Choose another --out, or move it away first.")
+        raise DataError(
+            f"{out}: this is there already and is no data set. Choose another --out, or move it away first."
+        )
 
 
 def _origin(

@@ -114,7 +114,7 @@ class Tracking:
         if pipeline is None:
             return None
         started = time.localtime(pipeline["started"])
-        name = os.environ.get("DVC_EXP_NAME") or f"repro {time.strftime('%Y-%m-%d %H:%M:%S', started)}"
+        name = os.environ.get("DVC_EXP_NAME") or f"repro {time.strftime('%m-%d %H:%M', started)}"
         shared = ("git.", "mlflow.source.git.", "adaptgan.", "dvc.lock", "dvc.exp", "dvc.root")
         own = {key: value for key, value in tags.items() if key.startswith(shared)}
         own |= {"stage": "pipeline", "mlflow.source.name": "dvc repro", "mlflow.source.type": "LOCAL"}

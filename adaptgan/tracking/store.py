@@ -19,6 +19,16 @@ from adaptgan.tracking.replay import Gone, Rejected, Unreachable
 _TAG = "adaptgan.run"
 """Which journal a run came from: how a run is found again after a crash."""
 
+_KIND = "mlflow.experimentKind"
+"""By it the web page opens with runs and charts instead of its views for chat models."""
+
+_PRIMARY = "mlflow.experiment.primaryMetric.name"
+
+_NOTE = (
+    "One run per `dvc repro`, its stages inside (unfold it with +). Charts: `accuracy/…`, `gap_closed`, `kid/…` compare "
+    "pipelines; to compare trainings, search for `tags.stage = 'train'`, or one row: `tags.section = 'task.dann'`."
+)
+
 _PARAMS = 100
 """Params and tags per call: MLflow's limit."""
 
@@ -62,7 +72,8 @@ class MlflowStore:
             if self.uri.startswith("sqlite:///"):
                 folder = Path(self.uri.removeprefix("sqlite:///")).parent / "mlartifacts"
                 location = (folder / self.experiment.replace("/", "_")).as_uri()
-            return str(self.client.create_experiment(self.experiment, artifact_location=location))
+            tags = {_KIND: "custom_model_development", _PRIMARY: "gap_closed", "mlflow.note.content": _NOTE}
+            return str(self.client.create_experiment(self.experiment, artifact_location=location, tags=tags))
         if found.lifecycle_stage != "active":
             raise Unreachable(
                 f"the experiment {self.experiment!r} was deleted; restore it "

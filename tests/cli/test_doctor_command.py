@@ -37,7 +37,17 @@ def test_a_healthy_project_has_no_failure(project: Path, run_cli: Cli) -> None:
     failed = [check for check in checks.values() if check["status"] == "fail"]
     assert not failed
     assert code == 0
-    assert {"python", "torch", "device", "bf16", "threads", "kornia", "albumentations", "dvc", "mlflow"} <= checks.keys()
+    assert {
+        "python",
+        "torch",
+        "device",
+        "bf16",
+        "threads",
+        "kornia",
+        "albumentations",
+        "dvc",
+        "mlflow",
+    } <= checks.keys()
     assert {"plugins", "params.yaml", "project folder", "scratch folder", "git", "mlflow store"} <= checks.keys()
 
 

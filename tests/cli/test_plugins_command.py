@@ -42,6 +42,7 @@ def test_loaded_blocked_failed_and_conflicts(
     assert "no_such_module_at_all" in out
 
 
+@pytest.mark.filterwarnings("always::adaptgan.plugins.PluginWarning")
 def test_a_warning_names_a_broken_plugin_on_any_command(run_cli: Cli, third_party: Callable[..., None]) -> None:
     third_party("sick-gan", "import no_such_module_at_all", version="0.2")
     code, _, err = run_cli("components")
@@ -49,6 +50,7 @@ def test_a_warning_names_a_broken_plugin_on_any_command(run_cli: Cli, third_part
     assert "warning: Plugin sick-gan 0.2" in err
 
 
+@pytest.mark.filterwarnings("always::adaptgan.plugins.PluginWarning")
 def test_strict_plugins(run_cli: Cli, third_party: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAPTGAN_STRICT_PLUGINS", "")
     third_party("sick-gan", "import no_such_module_at_all")

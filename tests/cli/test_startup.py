@@ -9,7 +9,19 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "numpy", "mlflow", "pydantic", "rich", "dvc", "PIL", "yaml", "jinja2", "matplotlib", "lightning_fabric")
+HEAVY = (
+    "torch",
+    "numpy",
+    "mlflow",
+    "pydantic",
+    "rich",
+    "dvc",
+    "PIL",
+    "yaml",
+    "jinja2",
+    "matplotlib",
+    "lightning_fabric",
+)
 
 CODE = """
 import atexit, json, sys
@@ -19,9 +31,18 @@ run({arguments})
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["components", "--help"], ["--version"], ["plugins"]])
-def test_nothing_heavy_is_imported_to_answer(arguments: list[str]) -> None:
-    code = CODE.format(heavy=HEAVY, arguments=arguments)
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["--help"], []),
+        (["--version"], []),
+        (["train", "--help"], ["pydantic"]),  # typer itself converts a command's arguments with it
+        (["plugins"], ["pydantic"]),
+        (["components", "method"], ["pydantic"]),
+    ],
+)
+def test_nothing_heavy_is_imported_to_answer(arguments: list[str], allowed: list[str]) -> None:
+    code = CODE.format(heavy=[name for name in HEAVY if name not in allowed], arguments=arguments)
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip()

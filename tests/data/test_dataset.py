@@ -64,7 +64,9 @@ def test_writing_to_the_images_leaves_the_cache_alone(tiny_source: Path) -> None
     assert not (adaptgan.load_dataset(tiny_source).images_NCHW == 7).all()
 
 
-def test_a_damaged_shard_is_noticed_and_leaves_no_cache(tiny_source: Path, tmp_path: Path, scratch_folder: Path) -> None:
+def test_a_damaged_shard_is_noticed_and_leaves_no_cache(
+    tiny_source: Path, tmp_path: Path, scratch_folder: Path
+) -> None:
     copy = shutil.copytree(tiny_source, tmp_path / "copy")
     data = bytearray((copy / "000001.tar").read_bytes())
     data[700] ^= 255

@@ -42,7 +42,9 @@ def test_a_batch_is_made_of_records_of_the_data_set(make: Any, dataset: ShardDat
     assert side.images_NCHW.shape == (120, 1, 32, 32) and side.images_NCHW.dtype == torch.float32
     assert side.labels_N.dtype == side.seeds_N.dtype == torch.int64
     # One epoch is a permutation: every image comes once, beside its own label.
-    by_pixels = {image.tobytes(): int(label) for image, label in zip(dataset.images_NCHW, dataset.labels_N, strict=True)}
+    by_pixels = {
+        image.tobytes(): int(label) for image, label in zip(dataset.images_NCHW, dataset.labels_N, strict=True)
+    }
     pixels = ((side.images_NCHW + 1) * 127.5).round().to(torch.uint8).numpy()
     assert {image.tobytes() for image in pixels} == set(by_pixels)
     assert [by_pixels[image.tobytes()] for image in pixels] == side.labels_N.tolist()

@@ -13,7 +13,13 @@ SEEDS = torch.from_numpy(np.random.default_rng(1).integers(0, 2**63, 4000))
 
 def test_mixer_gives_the_published_splitmix64_sequence() -> None:
     # The well-known first outputs for the state 1234567.
-    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    expected = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
     states = [(1234567 + (i + 1) * 0x9E3779B97F4A7C15) % 2**64 for i in range(5)]
     assert mix64(np.array(states, np.uint64)).tolist() == expected
     signed = torch.from_numpy(np.array(states, np.uint64).view(np.int64))
@@ -23,7 +29,7 @@ def test_mixer_gives_the_published_splitmix64_sequence() -> None:
 def test_uniform_is_uniform_and_stays_below_one() -> None:
     draws = uniform(SEEDS, 0, 8)
     assert draws.shape == (4000, 8) and draws.dtype == torch.float32
-    assert 0 <= draws.min() and draws.max() < 1
+    assert draws.min() >= 0 and draws.max() < 1
     assert stats.kstest(draws.flatten().numpy(), "uniform").pvalue > 0.01
 
 

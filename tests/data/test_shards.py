@@ -19,7 +19,9 @@ from adaptgan.errors import DataError, SealedLabelsError
 def records(count: int = 7) -> list[Record]:
     rng = np.random.default_rng(0)
     return [
-        Record(f"r{i}", rng.integers(0, 256, (6, 5), np.uint8), i % 3, {"boxes": [[i, 0, 1, 2]]}, {"n": i / 2, "who": "ü"})
+        Record(
+            f"r{i}", rng.integers(0, 256, (6, 5), np.uint8), i % 3, {"boxes": [[i, 0, 1, 2]]}, {"n": i / 2, "who": "ü"}
+        )
         for i in range(count)
     ]
 
@@ -67,7 +69,9 @@ def test_the_tars_are_plain_ustar_and_the_index_points_into_them(tmp_path: Path)
             for key, png, png_size, text, text_size in shard.records:
                 assert archive.extractfile(f"{key}.png").read() == data[png : png + png_size]  # type: ignore[union-attr]
                 assert json.loads(data[text : text + text_size])["provenance"]["who"] == "ü"
-            assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members.values()} == {(0, 0, 0, "", "", 0o644)}
+            assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members.values()} == {
+                (0, 0, 0, "", "", 0o644)
+            }
 
 
 def test_digest_follows_contents_and_classes_not_origin(tmp_path: Path) -> None:
@@ -153,9 +157,7 @@ def damage(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda t: t.update(image=None), "no image format"),
     ],
 )
-def test_a_tampered_manifest_is_refused(
-    tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
-) -> None:
+def test_a_tampered_manifest_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str) -> None:
     folder = write(tmp_path / "d", records())
     damage(folder, change)
     with pytest.raises(DataError, match=message):

@@ -181,7 +181,7 @@ def write(path: Path, count: int, names: tuple[str, ...] = ("a", "b", "c")) -> N
     journal = Journal(path)
     journal.append("begin", name="n", parent=None, tags={}, uri="memory", experiment="e", flush=1)
     for step in range(count):
-        journal.append("metrics", stream="losses", step=step, values={name: step + 0.5 for name in names})
+        journal.append("metrics", stream="losses", step=step, values=dict.fromkeys(names, step + 0.5))
     journal.append("end", status="FINISHED")
     journal.close()
 

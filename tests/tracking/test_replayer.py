@@ -90,7 +90,8 @@ def test_a_killed_trainer_is_noticed_while_the_replayer_lives(with_process: Path
     program = (
         "import os, signal\nfrom adaptgan.tracking import plugin\n"
         "from tests.tracking import helpers\n"
-        "helpers.plugin = type('P', (), {'_tracking': type('T', (), {'recorder': None}), 'Tracking': plugin.Tracking})\n"
+        "alive = type('T', (), {'recorder': None})\n"
+        "helpers.plugin = type('P', (), {'_tracking': alive, 'Tracking': plugin.Tracking})\n"
         "helpers.tiny_training(die_at=14)\nos.kill(os.getpid(), signal.SIGKILL)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -32,7 +32,7 @@ def test_a_training_becomes_one_run_under_one_parent(project: Path) -> None:
     tiny_training()
     assert replay().problems == {}
     child = the_run("train task.dann")
-    (parent,) = [run for run in runs() if run.info.run_name.startswith("repro 20")]
+    (parent,) = [run for run in runs() if run.info.run_name.startswith("repro ")]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert len(runs()) == 2
     assert child.info.status == parent.info.status == "FINISHED"

@@ -15,7 +15,7 @@ from adaptgan.errors import DataError
 
 
 class CocoExporter:
-    """`images/*.png` and `annotations.json`: boxes and keypoints where there are any, else the image's class as one box.
+    """`images/*.png` and `annotations.json`: boxes and keypoints where there are any, else the class as one box.
 
     A box takes its category from `objects: {categories}`, or else from the record's label. What COCO has no place for
     is kept under `adaptgan` in each image's entry.

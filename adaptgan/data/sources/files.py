@@ -39,7 +39,14 @@ def open_image(content: Path | bytes, name: str) -> np.ndarray | Corrupt:
         return Corrupt(name, "there is no such file")
     except PermissionError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        Image.DecompressionBombWarning,
+        Image.DecompressionBombError,
+    ) as error:
         return Corrupt(name, _reason(error))
     return np.asarray(_plain(image, name))
 

@@ -106,7 +106,9 @@ def _found(root: Path) -> list[_Item]:
     """Images by their place: in class subfolders, or all directly in the folder."""
     for name in ("metadata.csv", "metadata.parquet"):
         if (root / name).is_file():
-            raise DataError(f"{root / name}: metadata is read from {METADATA} only; write it as one JSON object a line.")
+            raise DataError(
+                f"{root / name}: metadata is read from {METADATA} only; write it as one JSON object a line."
+            )
     flat = [_Item(path.name, None) for path in sorted(root.iterdir()) if _is_image(path)]
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     inside = {folder: [path for path in sorted(folder.rglob("*")) if _is_image(path)] for folder in folders}

@@ -28,7 +28,9 @@ class Handwriting:
 
     def __init__(self, image_size: int = 32) -> None:
         if image_size < 28:
-            raise DataError(f"handwriting: image_size must be at least 28, found {image_size}. To shrink, use the section's `size`.")
+            raise DataError(
+                f"handwriting: image_size must be at least 28, found {image_size}. To shrink, use the section's `size`."
+            )
         self.image_size = image_size
         self.total: int | None = None
 

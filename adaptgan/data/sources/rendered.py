@@ -94,7 +94,9 @@ class RenderedDigits:
     ) -> None:
         for name, (low, high), least in (("height", height, 0.1), ("aspect", aspect, 0.1), ("stroke", stroke, 0.0)):
             if not least <= low <= high:
-                raise DataError(f"rendered_digits: {name} must be [low, high] with {least} <= low <= high; found {[low, high]}.")
+                raise DataError(
+                    f"rendered_digits: {name} must be [low, high] with {least} <= low <= high; found {[low, high]}."
+                )
         if height[1] > 1:
             raise DataError(f"rendered_digits: height is a share of the image, at most 1; found {list(height)}.")
         self.total = count
@@ -153,14 +155,19 @@ class RenderedDigits:
         small = cv2.resize(large, (self.image_size, self.image_size), interpolation=cv2.INTER_AREA)
         # A thin pen averages to grey; lift it, as a scanner's levels would, but never by more than 255 / 96.
         gain = 255.0 / max(96, int(small.max()))
-        return np.minimum(small.astype(np.float32) * gain, 255).round().astype(np.uint8)
+        image: np.ndarray = np.minimum(small.astype(np.float32) * gain, 255).round().astype(np.uint8)
+        return image
 
     def _glyph(self, face: Face, digit: int, pen: int) -> np.ndarray:
         """A digit cropped to its ink, 2.5 canvas pixels per pixel of the image high, in supersampled pixels."""
         key = (face.name, digit, pen)
         if key not in self._glyphs:
             height = max(16, round(2.5 * self.image_size))
-            mask = _hershey(face.name, digit, height, pen) if face.file is None else _truetype(face.file, digit, height, pen)
+            mask = (
+                _hershey(face.name, digit, height, pen)
+                if face.file is None
+                else _truetype(face.file, digit, height, pen)
+            )
             rows, columns = np.nonzero(mask > 32)
             self._glyphs[key] = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         return self._glyphs[key]
@@ -187,15 +194,19 @@ def _faces(fonts: str, folder: Path | None) -> list[Face]:
     faces = [Face(name) for name in _HERSHEY] if fonts in ("both", "hershey") else []
     if fonts == "hershey":
         if folder is not None:
-            raise DataError("rendered_digits: font_folder needs `fonts: truetype` or `fonts: both`; found `fonts: hershey`.")
+            raise DataError(
+                "rendered_digits: font_folder needs `fonts: truetype` or `fonts: both`; found `fonts: hershey`."
+            )
         return faces
     if folder is not None:
         return faces + _faces_in(folder)
-    import matplotlib
+    import matplotlib as mpl
 
-    files = [Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf" for name in _TRUETYPE]
+    files = [Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf" for name in _TRUETYPE]
     if missing := [file for file in files if not file.is_file()]:
-        raise DataError(f"rendered_digits: matplotlib's font {missing[0]} is missing. Install matplotlib again, or use font_folder.")
+        raise DataError(
+            f"rendered_digits: matplotlib's font {missing[0]} is missing. Install matplotlib again, or use font_folder."
+        )
     return faces + [Face(file.stem, file) for file in files]
 
 

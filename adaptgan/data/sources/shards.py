@@ -36,7 +36,9 @@ class Shards:
     def records(self, split: str, seed: int) -> Iterator[Record | Corrupt]:
         """All records; tars have no splits, so only `train` is there."""
         if split != "train":
-            raise DataError(f"{self.folder}: shards have no split {split!r}; point a section of its own to the test shards.")
+            raise DataError(
+                f"{self.folder}: shards have no split {split!r}; point a section of its own to the test shards."
+            )
         if not self.folder.is_dir():
             raise DataError(f"{self.folder}: there is no such folder. Set the section's dataset.folder to your shards.")
         if (self.folder / NAME).is_file():
@@ -48,7 +50,9 @@ class Shards:
         if found:
             self.classes = self._classes(found)
         elif self.classes:
-            raise DataError(f"{self.folder}: `classes` is set, but the records have no labels (no .cls, no `label` in .json).")
+            raise DataError(
+                f"{self.folder}: `classes` is set, but the records have no labels (no .cls, no `label` in .json)."
+            )
         return self._theirs(tars)
 
     def _ours(self) -> Iterator[Record]:
@@ -68,7 +72,9 @@ class Shards:
                 where = f"{tar.name}:{name}"
                 pictures = [extension for extension in files if f".{extension}" in EXTENSIONS]
                 if len(pictures) != 1:
-                    yield Corrupt(where, "expected one image" + (f", found {', '.join(pictures)}" if pictures else ", found none"))
+                    yield Corrupt(
+                        where, "expected one image" + (f", found {', '.join(pictures)}" if pictures else ", found none")
+                    )
                     continue
                 image = open_image(files[pictures[0]], where)
                 if isinstance(image, Corrupt):
@@ -84,7 +90,9 @@ class Shards:
             return self.classes
         if all(isinstance(label, int) for label in found):
             if min(found) < 0:
-                raise DataError(f"{self.folder}: a label is {min(found)}; labels are whole numbers from 0, or class names.")
+                raise DataError(
+                    f"{self.folder}: a label is {min(found)}; labels are whole numbers from 0, or class names."
+                )
             return tuple(str(number) for number in range(max(found) + 1))
         return tuple(sorted(str(label) for label in found))
 
@@ -99,7 +107,9 @@ def _samples(tar: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
                     continue
                 path = PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts:
-                    raise DataError(f"{tar}: the member {member.name!r} points outside of the archive; this tar is not safe.")
+                    raise DataError(
+                        f"{tar}: the member {member.name!r} points outside of the archive; this tar is not safe."
+                    )
                 stem, _, extension = path.name.partition(".")
                 name = (path.parent / stem).as_posix()
                 if name != current and files:

@@ -56,7 +56,9 @@ class Torchvision:
                 continue
             label, annotations = _label(target)
             if label is not None and not 0 <= label < len(self.classes):
-                raise DataError(f"torchvision: {self.dataset}[{index}] has label {label}; there are {len(self.classes)} classes.")
+                raise DataError(
+                    f"torchvision: {self.dataset}[{index}] has label {label}; there are {len(self.classes)} classes."
+                )
             provenance = {"file": f"{self.dataset}[{index}]", "split": split}
             yield Record(f"{name}_{index:06d}", _pixels(image, self.dataset), label, annotations, provenance)
 
@@ -103,7 +105,9 @@ class Torchvision:
         if files:
             message += f" It needs {', '.join(files)} (unpacked) in {self.root / self.dataset / 'raw'}."
         if can_download and not self.download:
-            message += " Put the files there, set dataset.root to where they are, or fetch them with dataset.download: true."
+            message += (
+                " Put the files there, set dataset.root to where they are, or fetch them with dataset.download: true."
+            )
         return message
 
 
@@ -119,8 +123,9 @@ def _classes(data: Any) -> tuple[str, ...]:
             labels = np.asarray(targets)
             if labels.ndim == 1 and len(labels) and np.issubdtype(labels.dtype, np.integer) and labels.min() >= 0:
                 return tuple(str(number) for number in range(int(labels.max()) + 1))
-    labels = {_label(data[index][1])[0] for index in range(len(data))}
-    return () if None in labels else tuple(str(number) for number in range(max(labels, default=-1) + 1))  # type: ignore[type-var, operator]
+    seen = {_label(data[index][1])[0] for index in range(len(data))}
+    numbers = [label for label in seen if label is not None]
+    return tuple(str(number) for number in range(max(numbers) + 1)) if len(numbers) == len(seen) > 0 else ()
 
 
 def _label(target: Any) -> tuple[int | None, dict[str, Any]]:

@@ -1,0 +1,222 @@
+"""The check of a method: it trains in the real loop, is interrupted, saved, loaded, and must stay the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from adaptgan.data.batch import Batch
+from adaptgan.datainfo import DataInfo
+from adaptgan.methods.base import Guard, Losses, Method, Phase, Predictor, Translator
+from adaptgan.models import load_model, save_model
+from adaptgan.params import Training
+from adaptgan.plugins import components
+from adaptgan.testing.checks import check_component
+from adaptgan.testing.data import Stop, TinyFeeds, tiny_info, tiny_side
+from adaptgan.training.devices import make_fabric
+from adaptgan.training.loop import fit
+from adaptgan.training.run import Run
+from adaptgan.training.seeding import seed_all
+
+CPU = torch.device("cpu")
+
+
+def check_method(config: Any, *, steps: int = 4, info: DataInfo | None = None, batch_size: int = 8) -> Method:
+    """A method keeps the loop's promises: see the messages of the assertions.
+
+    It is built with a made-up data set and an untrained guard, and trained in the real loop on the CPU: all losses are
+    finite scalars; each phase changes the modules it says it trains and no others; two trainings are bit-equal; one
+    that was killed half-way and resumed is bit-equal to one that was not; save and load give the same results.
+
+    Args:
+        config: its name, or `{name: …, option: …}`; give options that make it small and start all phases by then.
+        steps: how many; every phase must have had its turn.
+        info: the images it is built for.
+        batch_size: of each domain.
+
+    Returns:
+        The trained method, in eval mode.
+    """
+    info = info or tiny_info()
+    name = config if isinstance(config, str) else config["name"]
+    check_component("method", name)
+    resolved = components().resolve("method", config, "method")
+    with tempfile.TemporaryDirectory() as scratch:
+        top = Path(scratch)
+        trial = Trial(resolved, info, steps, batch_size)
+        watched, watch = trial.train(top / "first", watch=True)
+        watch.verdict(name)
+        again, _ = trial.train(top / "second")
+        _same_state(
+            watched,
+            again,
+            f"{name}: two trainings with the same seed differ; draw all randomness from torch's "
+            "seeded generators or from `seeds_N`",
+        )
+        resumed, _ = trial.train(top / "third", kill_at=max(1, steps // 2))
+        _same_state(
+            watched,
+            resumed,
+            f"{name}: resuming a checkpoint differs from not being interrupted; keep all state "
+            "that a later step reads in parameters and buffers",
+        )
+        _check_round_trip(watched, resolved, info, top / "model")
+    return watched.eval()
+
+
+class Trial:
+    """Trains fresh copies of one method.
+
+    Args:
+        resolved: its configuration.
+        info: the images.
+        steps: of the whole training.
+        batch_size: of each domain.
+    """
+
+    def __init__(self, resolved: dict[str, Any], info: DataInfo, steps: int, batch_size: int) -> None:
+        self.resolved, self.info, self.steps, self.batch_size = resolved, info, steps, batch_size
+
+    def build(self) -> Method:
+        """A copy with the same first weights each time."""
+        seed_all(0, "guard")
+        guard = components().build("method", "supervised", "guard", [self.info]).eval().requires_grad_(False)
+        seed_all(0, "weights")
+        method: Method = components().build("method", self.resolved, "method", [self.info, Guard(guard)])
+        name = self.resolved["name"]
+        assert isinstance(method, Method), f"{name}: a method is an adaptgan.Method, this is a {type(method).__name__}"
+        return method
+
+    def train(self, folder: Path, *, watch: bool = False, kill_at: int | None = None) -> tuple[Method, Watch]:
+        """Train to the end, with a kill and a resumption before step `kill_at`."""
+        training = Training(
+            steps=self.steps, batch_size=self.batch_size, log_every=1, checkpoint_every=max(1, kill_at or 1)
+        )
+        watching = Watch()
+        stops = [None] if kill_at is None else [kill_at, None]
+        for stop_at in stops:
+            method = self.build()
+            if watch:
+                watching.attach(method)
+            held_out = tiny_side(self.info, self.batch_size, 99)
+            feeds = TinyFeeds(info=self.info, size=self.batch_size, stop_at=stop_at, held_out=held_out)
+            run = Run("trial", "0" * 64, folder, folder / "log", {"method": self.resolved}, self.steps, method, CPU)
+            try:
+                fit(make_fabric(CPU, "32-true"), run, feeds, training, seed=0)
+            except Stop:
+                continue
+            watching.history = run.history
+            assert kill_at is None or run.resumed_from == kill_at
+        return method, watching
+
+
+class Watch:
+    """Looks on at a training: which phase changed which module's weights."""
+
+    def __init__(self) -> None:
+        self.history: list[dict[str, Any]] = []
+        self.trains: dict[str, tuple[str, ...]] = {}
+        self.changed: dict[str, set[str]] = {}
+        self._before: dict[str, torch.Tensor] = {}
+
+    def attach(self, method: Method) -> None:
+        """Put a look before each loss and after each optimizer step."""
+        plain = method.phases
+
+        def phases() -> Sequence[Phase]:
+            return [self._watched(method, phase) for phase in plain()]
+
+        method.phases = phases  # type: ignore[method-assign]
+
+    def _watched(self, method: Method, phase: Phase) -> Phase:
+        self.trains[phase.name] = phase.trains
+
+        def loss(batch: Batch) -> Losses:
+            self._before = _weights(method)
+            terms = phase.loss(batch)
+            assert terms, f"phase {phase.name!r} gave no loss terms"
+            for term, value in terms.items():
+                assert value.shape == (), f"the loss {phase.name}/{term} is no scalar but of shape {tuple(value.shape)}"
+            return terms
+
+        def after(batch: Batch) -> None:
+            changed = {
+                key.split(".")[0]
+                for key, value in _weights(method).items()
+                if not torch.equal(value, self._before[key])
+            }
+            self.changed.setdefault(phase.name, set()).update(changed)
+            if phase.after is not None:
+                phase.after(batch)
+
+        return dataclasses.replace(phase, loss=loss, after=after)
+
+    def verdict(self, name: str) -> None:
+        """Judge what was seen."""
+        for phase, trains in self.trains.items():
+            assert phase in self.changed, (
+                f"{name}: the phase {phase!r} never had its turn; check more steps, or its `start`"
+            )
+            others = self.changed[phase] - set(trains)
+            assert not others, f"{name}: the phase {phase!r} changed {sorted(others)}, which it does not train"
+            idle = set(trains) - self.changed[phase]
+            assert not idle, f"{name}: the phase {phase!r} trains {sorted(idle)}, but no weight of it ever moved"
+        losses = [(key, value) for entry in self.history for key, value in entry["losses"].items()]
+        assert losses, f"{name}: no losses were reported"
+        wrong = [key for key, value in losses if not math.isfinite(value)]
+        assert not wrong, f"{name}: losses that are not finite: {wrong}"
+
+
+def _weights(method: Method) -> dict[str, torch.Tensor]:
+    return {
+        f"{child}.{key}": value.detach().clone()
+        for child, module in method.named_children()
+        for key, value in module.named_parameters()
+    }
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Equal but for rounding: a trained method's weights may lie in another memory format than loaded ones."""
+    return torch.allclose(one, other, atol=1e-5)
+
+
+def _same_state(one: nn.Module, other: nn.Module, message: str) -> None:
+    mine, theirs = one.state_dict(), other.state_dict()
+    differing = [key for key in mine if key not in theirs or not torch.equal(mine[key], theirs[key])]
+    assert mine.keys() == theirs.keys() and not differing, f"{message} (first: {differing[:3]})"
+
+
+def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, folder: Path) -> None:
+    data = {"channels": info.channels, "height": info.height, "width": info.width, "classes": list(info.classes)}
+    folder.mkdir()
+    save_model(method, {"method": resolved, "data": data}, folder)
+    loaded = load_model(folder)
+    name = resolved["name"]
+    images, seeds = tiny_side(info, 4, 7).images_NCHW, torch.arange(4)
+    method.eval()
+    with torch.no_grad():
+        if isinstance(method, Predictor):
+            probabilities = method.predict(images)
+            assert probabilities.shape == (4, info.n_classes), (
+                f"{name}.predict: expected (N, K), found {probabilities.shape}"
+            )
+            assert torch.allclose(probabilities.sum(1), torch.ones(4), atol=1e-4), f"{name}.predict: rows must sum to 1"
+            assert isinstance(loaded, Predictor)
+            assert _alike(probabilities, loaded.predict(images)), f"{name}: a loaded model predicts something else"
+        if isinstance(method, Translator):
+            translated = method.translate(images, seeds)
+            assert translated.shape == images.shape, (
+                f"{name}.translate: {tuple(images.shape)} became {tuple(translated.shape)}"
+            )
+            assert translated.abs().max() <= 1, f"{name}.translate: images must stay in [-1, 1]"
+            assert isinstance(loaded, Translator)
+            assert _alike(translated, loaded.translate(images, seeds)), (
+                f"{name}: a loaded model translates otherwise"
+            )

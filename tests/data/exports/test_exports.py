@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adaptgan.data.records import Record
+from adaptgan.data.shards import ShardWriter, iter_records
+from adaptgan.data.sources.folder import ImageFolder
+from adaptgan.errors import ComponentError, DataError
+from adaptgan.stages.export import export
+
+
+@pytest.fixture
+def annotated(tmp_path: Path) -> Path:
+    """Three colour records: boxes with categories, keypoints, and a label alone."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "annotated"
+    folder.mkdir()
+    annotations: list[dict[str, Any]] = [
+        {"objects": {"bbox": [[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 2.0, 2.0]], "categories": ["eye", "b/c"]}},
+        {"keypoints": [[1.0, 2.0], [3.0, 4.0]], "boxes": [[1.0, 1.0, 4.0, 4.0]]},
+        {},
+    ]
+    with ShardWriter(folder, ["a", "b/c"]) as writer:
+        for number, notes in enumerate(annotations):
+            image = rng.integers(0, 256, (8, 9, 3), np.uint8)
+            writer.write(Record(f"r{number}", image, number % 2, notes, {"n": number}))
+    return folder
+
+
+def hugging_face(cache: Path, *arguments: Any, **options: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # their own
+        import datasets
+
+        datasets.disable_progress_bars()
+        return datasets.load_dataset(*arguments, split="train", cache_dir=str(cache), **options)
+
+
+def test_image_folder_is_read_back_the_same(annotated: Path, tmp_path: Path) -> None:
+    assert export(annotated, "image_folder", tmp_path / "out") == 3
+    source = ImageFolder(str(tmp_path / "out"))
+    back = {record.provenance["from"]["n"]: record for record in source.records("train", 0)}  # type: ignore[union-attr]
+    assert source.classes == ("a", "b/c")
+    for number, record in enumerate(iter_records(annotated)):
+        np.testing.assert_array_equal(back[number].image, record.image)
+        assert back[number].label == record.label and back[number].annotations == record.annotations
+
+
+def test_a_class_name_never_becomes_a_path(annotated: Path, tmp_path: Path) -> None:
+    export(annotated, "image_folder", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "a", "b_c", "metadata.jsonl"]
+
+
+def test_hugging_face_reads_the_image_folder(tiny_source: Path, tmp_path: Path) -> None:
+    export(tiny_source, "image_folder", tmp_path / "out")
+    rows = hugging_face(tmp_path / "cache", str(tmp_path / "out"))
+    records = list(iter_records(tiny_source))
+    assert [row["label"] for row in rows] == [str(record.label) for record in records]
+    np.testing.assert_array_equal(np.asarray(rows[5]["image"]), records[5].image)
+    assert rows[5]["provenance"]["font"] == records[5].provenance["font"]
+
+
+def test_hugging_face_shows_parquet_images_and_classes(annotated: Path, tmp_path: Path) -> None:
+    export(annotated, "parquet", tmp_path / "out")
+    rows = hugging_face(tmp_path / "cache", "parquet", data_dir=str(tmp_path / "out" / "data"))
+    assert rows.features["label"].names == ["a", "b/c"]
+    for row, record in zip(rows, iter_records(annotated), strict=True):
+        np.testing.assert_array_equal(np.asarray(row["image"]), record.image)
+        assert (row["label"], row["key"]) == (record.label, record.key)
+        assert json.loads(row["annotations"]) == record.annotations
+        assert json.loads(row["provenance"]) == record.provenance
+
+
+def test_parquet_in_several_files(tiny_source: Path, tmp_path: Path) -> None:
+    from adaptgan.data.exports.parquet import ParquetExporter
+    from adaptgan.data.shards import ShardReader
+
+    ParquetExporter(records_per_file=50).export(ShardReader(tiny_source), tmp_path)
+    names = [path.name for path in sorted((tmp_path / "data").iterdir())]
+    assert names == [f"train-0000{number}-of-00003.parquet" for number in range(3)]
+
+
+def test_coco(annotated: Path, tmp_path: Path) -> None:
+    export(annotated, "coco", tmp_path / "out")
+    tree = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    names = {category["id"]: category["name"] for category in tree["categories"]}
+    assert sorted(names) == [1, 2, 3] and set(names.values()) == {"a", "b/c", "eye"}
+    assert [image["file_name"] for image in tree["images"]] == ["r0.png", "r1.png", "r2.png"]
+    for image, record in zip(tree["images"], iter_records(annotated), strict=True):
+        assert (image["width"], image["height"]) == (9, 8)
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(tmp_path / "out" / "images" / image["file_name"])), record.image
+        )
+    boxes = [(item["image_id"], names[item["category_id"]], item["bbox"]) for item in tree["annotations"]]
+    assert boxes == [
+        (1, "eye", [1, 2, 3, 4]),
+        (1, "b/c", [0, 0, 2, 2]),
+        (2, "b/c", [1, 1, 4, 4]),
+        (3, "a", [0, 0, 9, 8]),  # a label without boxes is the whole image
+    ]
+    assert tree["annotations"][2]["keypoints"] == [1, 2, 2, 3, 4, 2] and tree["annotations"][2]["num_keypoints"] == 2
+    assert [item["id"] for item in tree["annotations"]] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", ["image_folder", "parquet", "coco"])
+def test_sealed_labels_do_not_get_out(tiny_target: Path, tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "out"
+    assert export(tiny_target, kind, out) == 120
+    if kind == "coco":
+        assert json.loads((out / "annotations.json").read_text())["annotations"] == []
+    elif kind == "image_folder":
+        assert all(set(json.loads(line)) == {"file_name"} for line in (out / "metadata.jsonl").read_text().splitlines())
+    else:
+        from pyarrow import parquet
+
+        table = parquet.read_table(next((out / "data").iterdir()))
+        assert table["label"].null_count == 120 and set(table["provenance"].to_pylist()) == {"{}"}
+
+
+def test_a_folder_with_something_in_it_is_left_alone(annotated: Path, tmp_path: Path) -> None:
+    keep = tmp_path / "out" / "photo.png"
+    keep.parent.mkdir()
+    keep.write_text("mine")
+    with pytest.raises(DataError, match="not empty"):
+        export(annotated, "coco", keep.parent)
+    assert keep.read_text() == "mine"
+    with pytest.raises(ComponentError, match="'coco'"):
+        export(annotated, "cocoa", tmp_path / "new")

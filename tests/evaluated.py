@@ -1,0 +1,170 @@
+"""A tiny finished pipeline for tests of evaluate and report: data sets, trained rows, a judge and logs.
+
+Three classes, each a bright square in its own place of a 12×12 image; the real domain is dimmer and noisier.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from adaptgan.data.images import encode_png, to_float
+from adaptgan.data.records import Record
+from adaptgan.data.shards import ShardWriter
+from adaptgan.datainfo import DataInfo
+from adaptgan.files import fingerprint, staged, write_json
+from adaptgan.models import load_model, save_model
+from adaptgan.params import Params, load
+from adaptgan.plugins import components
+
+CLASSES = ("a", "b", "c")
+CORNERS = {"a": (1, 1), "b": (1, 7), "c": (7, 4)}
+METHOD = {
+    "name": "supervised",
+    "classifier": {"name": "conv_classifier", "widths": [8], "hidden": 12, "dropout": 0.0},
+    "augmentation": "none",
+    "ema": 0.5,
+}
+
+
+def draw(labels: np.ndarray, level: int, noise: float, seed: int, classes: Sequence[str] = CLASSES) -> np.ndarray:
+    """uint8 images (N, 12, 12)."""
+    rng = np.random.default_rng(seed)
+    images = rng.normal(20, noise, (len(labels), 12, 12))
+    for image, label in zip(images, labels, strict=True):
+        top, left = np.array(CORNERS[classes[label]]) + rng.integers(0, 2, 2)
+        image[top : top + 3, left : left + 3] += level
+    return images.clip(0, 255).astype(np.uint8)
+
+
+def write_set(
+    folder: Path,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    *,
+    prefix: str,
+    seal: bool = False,
+    provenance: Sequence[Mapping[str, Any]] | None = None,
+    origin: Mapping[str, Any] | None = None,
+    classes: Sequence[str] = CLASSES,
+) -> Path:
+    """Write a data set through the real writer."""
+    with staged(folder) as out, ShardWriter(out, classes, "sealed" if seal else "open", origin=origin) as writer:
+        for i, image in enumerate(images):
+            label = None if labels is None else int(labels[i])
+            writer.write(Record(f"{prefix}{i:04d}", image, label, {}, dict(provenance[i]) if provenance else {}))
+    return folder
+
+
+def train_model(
+    folder: Path,
+    section: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    source: Path,
+    target: Path | None = None,
+    steps: int = 40,
+    seed: int = 0,
+) -> None:
+    """A real model folder after a few steps of Adam."""
+    torch.manual_seed(seed)
+    info = DataInfo(1, 12, 12, CLASSES)
+    method = components().build("method", METHOD, section, [info]).train()
+    optimizer = torch.optim.Adam(method.classifier.parameters(), 1e-2)
+    x, y = to_float(torch.from_numpy(images)[:, None]), torch.from_numpy(labels)
+    for _ in range(steps):
+        loss = torch.nn.functional.cross_entropy(method.classifier(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        method.average.update(method.classifier)
+    inputs = {role: _input(path) for role, path in (("source", source), ("target", target)) if path}
+    card = {
+        "section": section,
+        "method": components().resolve("method", METHOD, section),
+        "training": {"steps": steps},
+        "data": {"channels": 1, "height": 12, "width": 12, "classes": list(CLASSES)},
+        "fingerprint": fingerprint(section, seed, steps),
+        "inputs": inputs,
+        "versions": {"adaptgan": "0.1.0"},
+        "steps": steps,
+        "scores": {"source_accuracy": 0.9},
+    }
+    with staged(folder) as out:
+        save_model(method.eval(), card, out)
+
+
+def _input(path: Path) -> dict[str, str]:
+    from adaptgan.data.manifest import Manifest
+
+    return {"path": str(path), "digest": Manifest.read(path).digest}
+
+
+def build(root: Path) -> None:
+    """Everything that `evaluate` reads, below `root`."""
+    labels = np.arange(90) % 3
+    drawn, real_labels = draw(labels, 200, 4, 0), np.random.default_rng(1).integers(0, 3, 80)
+    real, test_labels = draw(real_labels, 70, 40, 2), np.random.default_rng(3).integers(0, 3, 60)
+    test, refined = draw(test_labels, 70, 40, 4), draw(labels, 80, 20, 5)
+    data = root / "data"
+    source = write_set(data / "source", drawn, labels, prefix="s", origin={"dataset": {"name": "squares"}})
+    target = write_set(data / "target", real, real_labels, prefix="t", seal=True)
+    write_set(data / "test", test, test_labels, prefix="e", seal=True)
+    origin = {"model": "f" * 64, "guard": "0" * 64, "kept": 80, "quarantined": 10}
+    history = [{"source_key": f"s{i:04d}", "model": "f" * 64, "seed": i} for i in range(90)]
+    adapted = write_set(data / "adapted", refined[:80], labels[:80], prefix="r", provenance=history[:80], origin=origin)
+    reasons = [entry | {"reason": "read as <b>, not a"} for entry in history[80:]]
+    write_set(data / "quarantine", refined[80:], labels[80:], prefix="q", provenance=reasons, origin=origin)
+
+    rows = root / "models" / "task"
+    train_model(rows / "source", "task.source", drawn, labels, source=source, steps=40)
+    train_model(rows / "adapted", "task.adapted", refined[:80], labels[:80], source=adapted)
+    shuffled = np.random.default_rng(6).permutation(labels[:80])
+    train_model(rows / "bad", "task.bad", refined[:80], shuffled, source=adapted, target=target, steps=6)
+    train_model(rows / "oracle", "task.oracle", real, real_labels, source=target)
+    train_model(root / "models" / "judge", "task.judge", drawn, labels, source=source, seed=9)
+
+    for section in ("task.source", "task.adapted", "refiner"):
+        log = root / "reports" / "runs" / section
+        (log / "samples").mkdir(parents=True)
+        lines = [{"step": s, "seconds": s / 10, "losses": {"classifier/task": 1 / s}} for s in range(1, 31)]
+        (log / "losses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_json(log / "timing.json", {"seconds": 12.5, "steps": 30, "resumed_from": 0, "images_per_second": 99.0})
+    for step in (10, 20, 30):
+        (root / "reports/runs/refiner/samples" / f"{step:06d}.png").write_bytes(encode_png(drawn[step]))
+    tree = (
+        "seed: 3\ntracking: {enabled: false}\nevaluate: {images: 60}\nreport: {title: 'Squares <script>', images: 9}\n"
+    )
+    (root / "params.yaml").write_text(tree + "task: {source: {method: supervised}, oracle: {method: supervised}}\n")
+
+
+def paths(root: Path) -> dict[str, Path]:
+    """What `evaluate` is given, all of it."""
+    roles = {role: root / "data" / role for role in ("source", "target", "adapted", "test", "quarantine")}
+    return roles | {
+        "models": root / "models/task",
+        "judge": root / "models/judge",
+        "logs": root / "reports/runs",
+        "out": root / "reports/metrics.json",
+        "plots": root / "reports/plots",
+    }
+
+
+def params(root: Path, *overrides: str) -> Params:
+    """Its params.yaml."""
+    return load(root / "params.yaml", overrides)
+
+
+def predictions(folder: Path, images: np.ndarray) -> np.ndarray:
+    """What a saved model says of uint8 (N, H, W) images, by the shortest way there is."""
+    with torch.inference_mode():
+        answer: np.ndarray = (
+            load_model(folder).predict(torch.from_numpy(images)[:, None].float() / 127.5 - 1).argmax(1).numpy()
+        )
+    return answer

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adaptgan.data.images import decode_png
+from adaptgan.data.shards import iter_records
+from adaptgan.errors import AdaptganError
+from adaptgan.files import scratch, write_json
+from adaptgan.stages.evaluate import evaluate
+from adaptgan.stages.report import report
+from tests import evaluated
+
+VOID = {"meta", "link", "img", "input", "br", "path", "line", "circle"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: text, attributes, and whether every tag is closed."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, _quiet_machine: None) -> Path:
+    root = tmp_path_factory.mktemp("finished")
+    evaluated.build(root)
+    evaluate(evaluated.params(root), **evaluated.paths(root))
+    return root
+
+
+@pytest.fixture
+def root(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished, tmp_path / "project")
+    return tmp_path / "project"
+
+
+def make(root: Path, *without: str) -> tuple[str, Page]:
+    roles = ("source", "target", "adapted", "quarantine", "test")
+    given: dict[str, Any] = {role: root / "data" / role for role in roles if role not in without}
+    reports = root / "reports"
+    report(
+        evaluated.params(root),
+        metrics=reports / "metrics.json",
+        plots=reports / "plots",
+        runs=reports / "runs",
+        out=reports / "index.html",
+        **given,
+    )
+    source = (reports / "index.html").read_text()
+    page = Page(source)
+    assert page.open == []
+    return source, page
+
+
+def test_needs_nothing_from_outside(root: Path) -> None:
+    source, page = make(root)
+    for tag, attributes in page.tags:
+        assert tag not in ("iframe", "object", "embed", "base")
+        for name in ("src", "href", "srcset", "action"):
+            value = attributes.get(name) or ""
+            assert value == "" or value.startswith(("data:image/png;base64,", "#")) or value == "data:,", (tag, value)
+    assert "@import" not in source
+    assert not re.search(r"https?://|url\(", source)
+
+
+def test_everything_from_the_data_is_escaped(root: Path) -> None:
+    source, page = make(root)
+    assert "Squares <script>" in page.text  # the title of params.yaml, as text
+    assert "read as <b>, not a" in page.text  # a reason in provenance, as text
+    assert source.count("<script") == 1
+
+
+def test_shows_what_was_measured(root: Path) -> None:
+    metrics = evaluate(evaluated.params(root), **evaluated.paths(root))
+    _, page = make(root)
+    for name, row in metrics["rows"].items():
+        assert name in page.text
+        assert f"{100 * row['accuracy']:.1f}%" in page.text
+        assert row["fingerprint"] in page.text
+    assert "never selectable" in page.text
+    assert f"{metrics['realism']['adapted']['kid']:.4f}".replace("-", "−") in page.text
+    for digest in (data["digest"] for data in metrics["data"].values()):
+        assert digest in page.text
+
+
+def test_wipes_between_the_same_records(root: Path) -> None:
+    """The two sheets hold a refined image and the source image it was made from, at the same place."""
+    _, page = make(root)
+    before, after = (
+        decode_png(base64.b64decode((attributes["src"] or "").partition(",")[2]))
+        for tag, attributes in page.tags
+        if tag == "img" and re.search("synthetic images|same .* records", attributes["alt"] or "")
+    )
+    made_from = {r.image.tobytes(): r.provenance["source_key"] for r in iter_records(root / "data/adapted")}
+    drawn = {r.key: r.image.tobytes() for r in iter_records(root / "data/source")}
+    cells = [(y, x) for y in range(0, before.shape[0], 13) for x in range(0, before.shape[1], 13)]
+    assert len(cells) == 9  # report.images
+    for y, x in cells:
+        refined, source = (sheet[y : y + 12, x : x + 12].tobytes() for sheet in (after, before))
+        assert drawn[made_from[refined]] == source
+
+
+def test_costs_are_those_the_stages_recorded(root: Path) -> None:
+    write_json(scratch() / "stages/train-x.json", {"stage": "train x", "seconds": 75.0, "finished": 1.0, "results": {}})
+    write_json(
+        scratch() / "stages/ingest-y.json", {"stage": "ingest y", "seconds": 25.0, "finished": 0.5, "results": {}}
+    )
+    _, page = make(root)
+    cost = page.text[page.text.index("What each stage cost") :]
+    assert cost.index("ingest y") < cost.index("train x")
+    assert "1 min 15 s" in cost
+    assert "1 min 40 s" in cost  # all
+
+
+def test_without_the_optional_parts(root: Path) -> None:
+    given = evaluated.paths(root)
+    for role in ("test", "adapted", "judge", "quarantine"):
+        del given[role]
+    evaluate(evaluated.params(root), **given)
+    shutil.rmtree(root / "reports/runs")
+    _, page = make(root, "adapted", "quarantine", "test")
+    assert "Accuracy was not measured" in page.text
+    assert "Before, after" not in page.text
+    assert "Where it errs" not in page.text
+
+
+def test_is_deterministic(root: Path) -> None:
+    assert make(root)[0] == make(root)[0]
+
+
+def test_says_where_it_is(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(root)
+    assert f"report: {root / 'reports/index.html'}" in capsys.readouterr().out
+
+
+def test_tells_the_mlflow_command_when_runs_are_tracked(capsys: pytest.CaptureFixture[str], root: Path) -> None:
+    from adaptgan.stages.report import print_where
+
+    print_where(Path("reports/index.html"), evaluated.params(root, "tracking={uri: 'sqlite:///x.db'}"))
+    assert "mlflow ui --backend-store-uri sqlite:///x.db" in capsys.readouterr().out
+
+
+def test_missing_metrics_say_what_to_run(root: Path) -> None:
+    (root / "reports/metrics.json").unlink()
+    with pytest.raises(AdaptganError, match=r"metrics\.json: there is no such file.*dvc repro"):
+        make(root)
+
+
+def test_command_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from adaptgan.cli import register
+    from adaptgan.cli.main import app
+
+    register(app)
+    monkeypatch.chdir(root)
+    answer = CliRunner().invoke(
+        app, ["report", "--source", "data/source", "--target", "data/target"], catch_exceptions=False
+    )
+    assert answer.exit_code == 0, answer.output
+    assert "reports/index.html" in answer.output
+    assert Path("reports/index.html").is_file()

@@ -1,0 +1,182 @@
+"""The conformance check of methods: the built-ins pass it, and each kind of mistake is caught by its own message."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from adaptgan.components import ComponentSpec
+from adaptgan.data.batch import Batch
+from adaptgan.datainfo import DataInfo
+from adaptgan.methods.base import Losses, Method, OptimizerOptions, Phase
+from adaptgan.plugins import plugins
+from adaptgan.testing import check_method
+
+SMALL = {"name": "conv_classifier", "widths": [8, 8], "hidden": 16}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "supervised": {"classifier": SMALL},
+    "dann": {"classifier": SMALL},
+    "self_ensembling": {"classifier": SMALL},
+    "simgan": {
+        "refiner": {"name": "simgan_refiner", "channels": 8, "blocks": 1},
+        "discriminator": {"name": "patch_discriminator", "layers": "strided", "channels": 8},
+        "pretrain_refiner": 1,
+        "pretrain_discriminator": 1,
+        "history": 16,
+        "semantic": 1.0,
+    },
+}
+
+
+def test_all_built_in_methods_are_checked() -> None:
+    names = {spec.name for spec in plugins().components.specs("method") if spec.distribution == "adaptgan"}
+    assert names == set(CONFIGS)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_built_in_methods_conform(name: str) -> None:
+    method = check_method({"name": name, **CONFIGS[name]})
+    assert not method.training
+
+
+class Good(Method):
+    """Learns a scale and, in a second phase, a shift.
+
+    Args:
+        data: the images' shape.
+    """
+
+    def __init__(self, data: DataInfo) -> None:
+        super().__init__()
+        self.scale = nn.Linear(1, 1)
+        self.shift = nn.Linear(1, 1)
+        self.register_buffer("count", torch.zeros(()))
+        self.loose = 0.0
+
+    def phases(self) -> list[Phase]:
+        options = OptimizerOptions(lr=0.1)
+        return [Phase("a", ("scale",), self.first, options), Phase("b", ("shift",), self.second, options)]
+
+    def first(self, batch: Batch) -> Losses:
+        return {"fit": (self.scale(batch.source.images_NCHW.mean((1, 2, 3))[:, None]) - 1).square().mean()}
+
+    def second(self, batch: Batch) -> Losses:
+        return {"fit": (self.shift(batch.real.images_NCHW.mean((1, 2, 3))[:, None]) - 1).square().mean()}
+
+
+class TouchesOthers(Good):
+    """Changes a module that the phase does not train."""
+
+    def second(self, batch: Batch) -> Losses:
+        with torch.no_grad():
+            self.scale.weight.add_(1)
+        return super().second(batch)
+
+
+class Idle(Good):
+    """Says it trains what its loss does not depend on."""
+
+    def phases(self) -> list[Phase]:
+        return [Phase("a", ("scale", "shift"), self.first, OptimizerOptions(lr=0.1))]
+
+
+class Vector(Good):
+    """A loss that is no scalar."""
+
+    def first(self, batch: Batch) -> Losses:
+        return {"fit": super().first(batch)["fit"][None]}
+
+
+class Forgetful(Good):
+    """Keeps state in a plain attribute."""
+
+    def first(self, batch: Batch) -> Losses:
+        self.loose += 1.0
+        return {"fit": super().first(batch)["fit"] * self.loose**3 + self.scale.bias.square().sum() * self.loose}
+
+
+class Random(Good):
+    """Draws from a generator that nobody seeds."""
+
+    def first(self, batch: Batch) -> Losses:
+        generator = torch.Generator()
+        generator.seed()
+        return {"fit": super().first(batch)["fit"] + torch.rand(1, generator=generator)[0] * self.scale.bias.sum()}
+
+
+class Late(Good):
+    """A phase that does not start within the steps."""
+
+    def phases(self) -> list[Phase]:
+        first, second = super().phases()
+        return [first, Phase("b", ("shift",), self.second, second.optimizer, start=1000)]
+
+
+class Diverges(Good):
+    """A loss that is not finite."""
+
+    def first(self, batch: Batch) -> Losses:
+        return {"fit": super().first(batch)["fit"] / 0.0}
+
+
+class WrongPredictions(Good):
+    """Rows that do not sum to one."""
+
+    def predict(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        return torch.ones(len(images_NCHW), 3)
+
+    def features(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        return images_NCHW.flatten(1)
+
+
+class Undocumented(Good):
+    """No help for its option."""
+
+    def __init__(self, data: DataInfo, secret: int = 3) -> None:
+        super().__init__(data)
+
+
+MISTAKES = {
+    "TouchesOthers": "changed ['scale'], which it does not train",
+    "Idle": "trains ['shift'], but no weight of it ever moved",
+    "Vector": "is no scalar",
+    "Forgetful": "resuming a checkpoint differs",
+    "Random": "two trainings with the same seed differ",
+    "Late": "the phase 'b' never had its turn",
+    "Diverges": "a/fit",
+    "WrongPredictions": "rows must sum to 1",
+    "Undocumented": "no help for ['secret']",
+}
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    module = types.ModuleType("conformance_examples")
+    specs = []
+    for name in ("Good", *MISTAKES):
+        setattr(module, name, globals()[name])
+        specs.append(ComponentSpec("method", name, f"conformance_examples:{name}", "an example"))
+    monkeypatch.setitem(sys.modules, "conformance_examples", module)
+    registry = plugins().components
+    for spec in specs:
+        registry._specs[(spec.kind, spec.name)] = spec
+    yield
+    for spec in specs:
+        del registry._specs[(spec.kind, spec.name)]
+
+
+def test_a_good_method_passes() -> None:
+    check_method("Good")
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_each_mistake_is_named(name: str) -> None:
+    with pytest.raises(Exception) as caught:
+        check_method(name)
+    assert MISTAKES[name] in str(caught.value)
