@@ -68,7 +68,7 @@ test: check
 
 docs: $(TEST_STAMP)
 	@$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	echo "Pages: file://$(CURDIR)/site/index.html"
 
 bench: $(TEST_STAMP)

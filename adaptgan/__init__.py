@@ -25,13 +25,16 @@ _PUBLIC = {
 __all__ = sorted([*_PUBLIC, "__version__"])
 
 if TYPE_CHECKING:
-    from adaptgan.components import ComponentSpec, nested
-    from adaptgan.data.dataset import load_dataset
-    from adaptgan.datainfo import DataInfo
-    from adaptgan.errors import AdaptganError
-    from adaptgan.hookspecs import hookimpl
-    from adaptgan.methods.base import Method, OptimizerOptions, Phase
-    from adaptgan.models import load_model
+    from adaptgan.components import ComponentSpec as ComponentSpec
+    from adaptgan.components import nested as nested
+    from adaptgan.data.dataset import load_dataset as load_dataset
+    from adaptgan.datainfo import DataInfo as DataInfo
+    from adaptgan.errors import AdaptganError as AdaptganError
+    from adaptgan.hookspecs import hookimpl as hookimpl
+    from adaptgan.methods.base import Method as Method
+    from adaptgan.methods.base import OptimizerOptions as OptimizerOptions
+    from adaptgan.methods.base import Phase as Phase
+    from adaptgan.models import load_model as load_model
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,8 @@ def main() -> None:
         subprocess.run(command, capture_output=True, check=True)
         times.append(1000 * (time.perf_counter() - start))
     print(f"adaptgan --help: median {statistics.median(times):.0f} ms, fastest {min(times):.0f} ms of {RUNS}")
-    traced = subprocess.run([sys.executable, "-X", "importtime", *command[1:]], capture_output=True, text=True, check=True)
+    tracing = [sys.executable, "-X", "importtime", *command[1:]]
+    traced = subprocess.run(tracing, capture_output=True, text=True, check=True)
     rows = re.findall(r"import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)", traced.stderr)
     print(f"{len(rows)} modules; slowest by themselves:")
     for own, _, _, name in sorted(rows, key=lambda row: -int(row[0]))[:SLOWEST]:

@@ -88,8 +88,8 @@ def _torch() -> Iterator[Check]:
         yield Check("bf16", "ok" if bf16 else "warn", *(("on the device",) if bf16 else _NO_BF16))
     else:
         yield Check("device", "ok", "cpu (no CUDA device is visible; the default pipeline is sized for that)")
-        bf16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        yield Check("bf16", "ok" if bf16 else "warn", *(("by this CPU",) if bf16 else _NO_BF16))
+        bf16 = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+        yield Check("bf16", "ok" if bf16 else "warn", *(("by this CPU (AMX)",) if bf16 else _NO_BF16))
     threads, cores = torch.get_num_threads(), len(os.sched_getaffinity(0))
     if threads > cores:
         yield Check("threads", "warn", f"{threads} on {cores} cores", f"Set OMP_NUM_THREADS={cores}.")
@@ -97,7 +97,7 @@ def _torch() -> Iterator[Check]:
         yield Check("threads", "ok", f"{threads} on {cores} cores")
 
 
-_NO_BF16 = ("not supported", "`precision: auto` falls back to 32-true: training is slower, results are as good.")
+_NO_BF16 = ("not supported", "`precision: auto` falls back to 32-true: slower, and as good.")
 
 
 def _packages() -> Iterator[Check]:

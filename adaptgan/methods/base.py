@@ -29,6 +29,7 @@ class OptimizerOptions:
         schedule: how the rate moves with p = (step - start) / (stop - start) of its phase: `constant`; `linear`:
             constant for the first half, then to 0 (CycleGAN); `cosine`: to 0; `one_cycle`: linear up over the first
             tenth, cosine to 0; `inverse_decay`: lr / (1 + 10p)^0.75 (Ganin 2016).
+        warmup: steps over which the rate first rises from a fifth of its scheduled value.
         clip: largest norm of the gradient, 0 for no limit.
     """
 
@@ -38,6 +39,7 @@ class OptimizerOptions:
     momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: Literal["constant", "linear", "cosine", "one_cycle", "inverse_decay"] = "constant"
+    warmup: int = 0
     clip: float = 0.0
 
 
@@ -85,6 +87,9 @@ class Method(nn.Module):
 
     needs_labels: ClassVar[bool] = True
     """Whether it cannot train without source labels."""
+
+    moves_pixels: bool = False
+    """Whether a translation may move what is in the image; class labels survive that, boxes and keypoints do not."""
 
     training_only: ClassVar[tuple[str, ...]] = ()
     """Children that checkpoints keep and the final model leaves out (an image history)."""

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from adaptgan.components import nested
+from adaptgan.data.augmentation import Augmentation, Identity
 from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
@@ -30,7 +31,8 @@ class SimGAN(Method):
     over all (`mean`), so that neither image size nor patch count moves the balance.
 
     Beyond the paper: `semantic` · CE(guard(augment(R(x))), label), a frozen source classifier that must still read the
-    label (CyCADA's term, Hoffman 2018), and an average of R's weights that translates.
+    label (CyCADA's term, Hoffman 2018); `jitter`, small random warps of x before R, because R itself keeps a font's
+    geometry; and an average of R's weights that translates.
 
     Args:
         data: the images' shape.
@@ -42,6 +44,7 @@ class SimGAN(Method):
         psi: ψ, what must stay alike: the pixels, their local gradients, or the mean over 4×4 blocks.
         semantic: weight of the semantic term.
         semantic_augmentation: what the guard sees R(x) through.
+        jitter: random changes of x before R sees it, in training and in `translate`.
         reduction: how patches and pixels are reduced.
         pretrain_refiner: T_R, steps.
         pretrain_discriminator: T_D, steps.
@@ -66,7 +69,8 @@ class SimGAN(Method):
         self_regularization: float = 0.5,
         psi: Literal["pixels", "gradients", "blocks"] = "pixels",
         semantic: float = 0.0,
-        semantic_augmentation: nn.Module = nested("augmentation", "none"),
+        semantic_augmentation: Augmentation = nested("augmentation", "none"),
+        jitter: Augmentation = nested("augmentation", "none"),
         reduction: Literal["sum", "mean"] = "sum",
         pretrain_refiner: int = 1000,
         pretrain_discriminator: int = 200,
@@ -82,6 +86,7 @@ class SimGAN(Method):
         self.average = EMA(refiner, ema)
         self.history = ImageHistory(history, (data.channels, data.height, data.width)) if history else None
         self.guard, self.semantic, self.semantic_augmentation = guard, semantic, semantic_augmentation
+        self.jitter, self.moves_pixels = jitter, not isinstance(jitter, Identity)
         self.self_regularization, self.psi, self.reduction = self_regularization, _PSI[psi], reduction
         self.pretrain_refiner, self.pretrain_discriminator = pretrain_refiner, pretrain_discriminator
         self.refiner_repeats, self.discriminator_repeats = refiner_repeats, discriminator_repeats
@@ -118,12 +123,12 @@ class SimGAN(Method):
 
     def pretraining_loss(self, batch: Batch) -> Losses:
         """λ‖ψ(R(x)) − ψ(x)‖₁."""
-        x = batch.source.images_NCHW
+        x = self.synthetic(batch)
         return {"self_regularization": self.self_regularization * self.distance(self.refiner(x), x)}
 
     def refiner_loss(self, batch: Batch) -> Losses:
         """ℓ_adv(D(R(x))) + λ‖ψ(R(x)) − ψ(x)‖₁, and the semantic term."""
-        x = batch.source.images_NCHW
+        x = self.synthetic(batch)
         refined = self.refiner(x)
         batch.shared["refined"] = refined.detach()
         losses = {
@@ -131,7 +136,7 @@ class SimGAN(Method):
             "self_regularization": self.self_regularization * self.distance(refined, x),
         }
         if self.semantic:
-            seen = self.semantic_augmentation(refined, batch.source.seeds_N)
+            seen = self.semantic_augmentation(refined, batch.source.seeds_N, view=1)
             logits_NK = self.guard.classifier(seen).float()
             agreement = F.cross_entropy(logits_NK, batch.source.labels_N, label_smoothing=0.1)
             losses["semantic"] = self.semantic * agreement
@@ -142,7 +147,7 @@ class SimGAN(Method):
         refined = batch.shared.get("refined")
         if refined is None:  # pre-training, or more of D's turns than of R's
             with torch.no_grad():
-                refined = self.refiner(batch.source.images_NCHW)
+                refined = self.refiner(self.synthetic(batch))
         if self.history is not None:
             refined = self.history.mix(refined)
         real = batch.real.images_NCHW
@@ -156,6 +161,13 @@ class SimGAN(Method):
         """The averaged refiner follows R."""
         self.average.update(self.refiner)
 
+    def synthetic(self, batch: Batch) -> torch.Tensor:
+        """x: the source images, jittered once for all that look at them."""
+        if "synthetic" not in batch.shared:
+            batch.shared["synthetic"] = self.jitter(batch.source.images_NCHW, batch.source.seeds_N)
+        x_NCHW: torch.Tensor = batch.shared["synthetic"]
+        return x_NCHW
+
     def distance(self, refined: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """‖ψ(R(x)) − ψ(x)‖₁, per image, mean over the batch."""
         return self.reduce((self.psi(refined) - self.psi(x)).abs())
@@ -165,14 +177,16 @@ class SimGAN(Method):
         return values.flatten(1).sum(1).mean() if self.reduction == "sum" else values.mean()
 
     def translate(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor | None = None) -> torch.Tensor:
-        """Refined images, NCHW in [-1, 1]; SimGAN has no noise, so `seeds_N` changes nothing."""
-        refined: torch.Tensor = self.average(images_NCHW)
-        return refined
+        """Refined images, NCHW in [-1, 1]. `seeds_N` decides the jitter; without it there is none."""
+        if seeds_N is not None:
+            images_NCHW = self.jitter(images_NCHW, seeds_N)
+        refined_NCHW: torch.Tensor = self.average(images_NCHW)
+        return refined_NCHW
 
     def samples(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Synthetic, refined and real images."""
-        x = batch.source.images_NCHW[:16]
-        return {"source": x, "refined": self.translate(x), "real": batch.real.images_NCHW[:16]}
+        x, seeds = batch.source.images_NCHW[:16], batch.source.seeds_N[:16]
+        return {"source": x, "refined": self.translate(x, seeds), "real": batch.real.images_NCHW[:16]}
 
 
 def _gradients(x_NCHW: torch.Tensor) -> torch.Tensor:

@@ -152,7 +152,7 @@ def realism(metrics: Mapping[str, Any], main: str, guarded: bool) -> list[str]:
     if distance is not None and distance > 1:
         sentences.append(
             f"A linear classifier still tells refined from real with an error of {percent(after['domain_error'])}: "
-            "they are nearer, not alike."
+            "they are not alike."
         )
     return sentences
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.errors import AdaptganError, DataError, nearest
@@ -121,7 +122,8 @@ def _validate(rows: dict[str, Row], target: ShardDataset, options: EvaluateSecti
         probabilities_NK, features_NF = row.reader.both(target.images_NCHW)
         held_out = row.card.get("scores", {}).get("source_accuracy")
         outputs = ModelOutputs(probabilities_NK, features_NF, held_out)
-        row.validators = {name: validator(outputs, seed) for name, validator in validators.items()}
+        with threadpool_limits(1):
+            row.validators = {name: validator(outputs, seed) for name, validator in validators.items()}
     never = [name for name, row in rows.items() if row.role == "oracle"]
     return select({name: row.validators for name, row in rows.items()}, options.baseline, never)
 
@@ -245,7 +247,8 @@ def _realism(
             f"evaluate.features: {options.features!r} cannot be used: {why}. {nearest(options.features, spaces)}"
         )
     features = {name: {role: space(part) for role, part in images.items()} for name, space in spaces.items()}
-    return measure(features, "target", options.features, metrics, seed)
+    with threadpool_limits(1):  # many small matrices: threads would mostly wait for each other
+        return measure(features, "target", options.features, metrics, seed)
 
 
 def _sample(data: ShardDataset, count: int, seed: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ class Reader:
 
     def __init__(self, model: Any, device: torch.device, batch_size: int) -> None:
         # Channels last is 1.7 to 2 times as fast for convolutions on a CPU, and no slower on a GPU.
-        self.model = model.to(memory_format=torch.channels_last) if isinstance(model, torch.nn.Module) else model
+        self.model: Any = model.to(memory_format=torch.channels_last) if isinstance(model, torch.nn.Module) else model
         self.device = device
         self.batch_size = min(batch_size, CPU_BATCH) if device.type == "cpu" else batch_size
 
@@ -40,7 +41,8 @@ class Reader:
 
     def predictions(self, images_NCHW: np.ndarray) -> np.ndarray:
         """The likeliest class of each image, (N,) int64."""
-        return self.probabilities(images_NCHW).argmax(1)
+        likeliest_N: np.ndarray = self.probabilities(images_NCHW).argmax(1)
+        return likeliest_N
 
     def features(self, images_NCHW: np.ndarray) -> np.ndarray:
         """The representation (N, F), float64, of uint8 images."""
@@ -55,13 +57,32 @@ class Reader:
             return probabilities_NK, features_NF
         return self.probabilities(images_NCHW), self.features(images_NCHW)
 
-    @torch.inference_mode()
     def _run(
         self, function: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], images_NCHW: np.ndarray
     ) -> list[np.ndarray]:
-        parts: list[tuple[torch.Tensor, ...]] = []
-        for start in range(0, len(images_NCHW), self.batch_size):
+        def forward(start: int) -> tuple[torch.Tensor, ...]:
             batch = torch.from_numpy(np.ascontiguousarray(images_NCHW[start : start + self.batch_size]))
-            images = to_float(batch.to(self.device)).contiguous(memory_format=torch.channels_last)
-            parts.append(tuple(value.float().flatten(1).cpu() for value in function(images)))
+            with torch.inference_mode():  # a mode belongs to its thread
+                images = to_float(batch.to(self.device)).contiguous(memory_format=torch.channels_last)
+                return tuple(value.float().flatten(1).cpu() for value in function(images))
+
+        starts = range(0, len(images_NCHW), self.batch_size)
+        parts = _on_all_cores(forward, starts) if self.device.type == "cpu" else [forward(start) for start in starts]
         return [torch.cat(values).double().numpy() for values in zip(*parts, strict=True)]
+
+
+def _on_all_cores(forward: Callable[[int], tuple[torch.Tensor, ...]], starts: range) -> list[tuple[torch.Tensor, ...]]:
+    """One batch per core at a time, in order.
+
+    Splitting each small operation over the cores instead makes them wait for each other at every layer: on two busy
+    cores that took three times as long as using one.
+    """
+    cores = torch.get_num_threads()
+    if cores == 1 or len(starts) < 2:
+        return [forward(start) for start in starts]
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(forward, starts))
+    finally:
+        torch.set_num_threads(cores)

@@ -129,7 +129,7 @@ def _confusions(plots: Path, result: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _runs(folder: Path) -> list[dict[str, Any]]:
-    """Losses and timing of every training, generators before classifiers as they were trained."""
+    """Losses and timing of every training: the refiner first, then the rows, those with most losses first."""
     found = []
     for path in sorted(folder.glob("*/losses.jsonl")):
         timing = path.parent / "timing.json"
@@ -140,7 +140,7 @@ def _runs(folder: Path) -> list[dict[str, Any]]:
                 "timing": read_json(timing) if timing.is_file() else {},
             }
         )
-    return sorted(found, key=lambda run: (run["name"].startswith("task"), run["name"]))
+    return sorted(found, key=lambda run: (run["name"].startswith("task"), -len(run["curves"]), run["name"]))
 
 
 def _stages() -> list[dict[str, Any]]:

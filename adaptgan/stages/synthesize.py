@@ -27,6 +27,9 @@ from adaptgan.training.devices import make_fabric, pick_device, pick_precision
 from adaptgan.console import track
 from adaptgan.training.seeding import derive, seed_all
 
+PLACES = {"boxes", "bboxes", "bbox", "objects", "keypoints", "mask", "masks", "segmentation", "landmarks"}
+"""Annotations that say where something is in the image."""
+
 
 def synthesize(
     params: Params,
@@ -107,6 +110,7 @@ def _translate(
         for row, index in enumerate(indices):
             record = next(records)
             assert record.key == data.keys[index]
+            _check_annotations(record, translator)
             gate: dict[str, Any] = {}
             reasons = []
             for verdict in verdicts:
@@ -175,6 +179,15 @@ def _write(
             if writer is not None:
                 writer.origin.update(counts)
     return counts
+
+
+def _check_annotations(record: Record, translator: Method) -> None:
+    """Refuse to carry over what a translator that moves pixels would make wrong."""
+    if translator.moves_pixels and (places := sorted(PLACES & record.annotations.keys())):
+        raise DataError(
+            f"Record {record.key!r} is annotated with {places}, and {translator.card['method']['name']!r} as configured "
+            "moves pixels (its `jitter`), so the annotations would no longer fit. Train it with `jitter: none`."
+        )
 
 
 def _check_shapes(translator: Method, data: ShardDataset) -> None:

@@ -73,8 +73,8 @@ def check_network(config: Any, *inputs: torch.Tensor, info: DataInfo | None = No
 def check_objective(config: Any) -> Any:
     """An adversarial objective: values per logit, finite far out, and gradients that point the right way.
 
-    On real images D's loss falls as logits rise, on generated ones it rises; the generator's falls. The gradient at
-    zero is compared with finite differences in float64.
+    On real images D's loss falls as logits rise, on generated ones it rises; the generator's falls. Gradients are
+    compared with finite differences in float64.
 
     Returns:
         The objective.
@@ -82,7 +82,8 @@ def check_objective(config: Any) -> Any:
     check_component("objective", config if isinstance(config, str) else config["name"])
     objective = components().build("objective", config, "objective")
     far = torch.tensor([-80.0, -1.0, 0.0, 1.0, 80.0])
-    for name, direction in (("real", -1), ("fake", 1), ("generator", -1)):
+    # Where each must push: least squares is content with fakes at 0, so theirs are judged at 1.
+    for name, place, direction in (("real", 0.0, -1), ("fake", 1.0, 1), ("generator", 0.0, -1)):
         function = getattr(objective, name)
         for shape in ((5,), (5, 1, 1)):
             values = function(far.view(shape))
@@ -90,15 +91,15 @@ def check_objective(config: Any) -> Any:
                 f"{config}.{name}: one value per logit is expected, {shape} gave {values.shape}"
             )
             assert torch.isfinite(values).all(), f"{config}.{name}: not finite for logits of {far.tolist()}"
-        at_zero = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-        (slope,) = torch.autograd.grad(function(at_zero).sum(), at_zero)
+        logit = torch.tensor([place], dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(function(logit).sum(), logit)
         step = torch.tensor([1e-6], dtype=torch.float64)
-        numeric = (function(step) - function(-step)) / 2e-6
+        numeric = (function(place + step) - function(place - step)) / 2e-6
         assert torch.allclose(slope, numeric, atol=1e-6), (
             f"{config}.{name}: gradient {slope} is not the slope {numeric}"
         )
         assert slope.item() * direction > 0, (
-            f"{config}.{name}: at logit 0 the slope is {slope.item():.3g}, of the wrong sign"
+            f"{config}.{name}: at logit {place:.0f} the slope is {slope.item():.3g}, of the wrong sign"
         )
     return objective
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
 
 import torch
 
@@ -50,7 +49,7 @@ def tiny_batch(
     return Batch(tiny_side(info, size, step), real, step, step / steps)
 
 
-class Stop(Exception):  # noqa: N818 - an order, not an error
+class Stop(Exception):
     """Ends a training from outside, as a kill would."""
 
 
@@ -65,7 +64,7 @@ class TinyFeeds(Feeds):
         seen: numbers of the batches that were asked for.
     """
 
-    source: Loader = cast(Loader, None)
+    source: Loader = field(default=None)  # type: ignore[assignment]  # batches are made here
     info: DataInfo = field(default_factory=tiny_info)
     size: int = 8
     stop_at: int | None = None

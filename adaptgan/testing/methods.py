@@ -217,6 +217,4 @@ def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, 
             )
             assert translated.abs().max() <= 1, f"{name}.translate: images must stay in [-1, 1]"
             assert isinstance(loaded, Translator)
-            assert _alike(translated, loaded.translate(images, seeds)), (
-                f"{name}: a loaded model translates otherwise"
-            )
+            assert _alike(translated, loaded.translate(images, seeds)), f"{name}: a loaded model translates otherwise"

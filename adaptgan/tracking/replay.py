@@ -102,9 +102,8 @@ class Replay:
         self._settled: dict[Path, int] = {}
 
     def pending(self) -> list[Path]:
-        """The journals with something to do, pipelines first: their runs are the others' parents."""
-        paths = sorted(self.folder.glob("*.jsonl"), key=lambda path: (not path.name.startswith(PIPELINE), path.name))
-        return [path for path in paths if self._due(path)]
+        """The journals with something to do: pipelines first, their runs are the others' parents; then by age."""
+        return sorted((path for path in self.folder.glob("*.jsonl") if self._due(path)), key=_turn)
 
     def live(self) -> bool:
         """Whether some stage is writing a journal now."""
@@ -184,13 +183,19 @@ class Replay:
         if self._abandoned(path, state):
             self._send(path, store, state, {"do": "end", "t": state.last, "status": "KILLED"})
             save_state(path, state)
-            if state.parent:
-                with appending(self.folder / f"{state.parent}.jsonl") as parent:
-                    parent.append("end", t=state.last, status="KILLED")
+            self._end_parent(state)
+
+    def _end_parent(self, state: State) -> None:
+        """Tell the pipeline's run that its stage was killed."""
+        if state.parent:
+            with appending(self.folder / f"{state.parent}.jsonl") as parent:
+                parent.append("end", t=state.last, status="KILLED")
 
     def _send(self, path: Path, store: Store, state: State, record: Record) -> None:
         try:
             if record["do"] == "begin":
+                if state.parent != record.get("parent") and not state.ended:
+                    self._end_parent(state)  # killed, and resumed by another pipeline before anybody noticed
                 state.parent = record.get("parent")
                 parent_run = load_state(self.folder / f"{state.parent}.jsonl").run_id if state.parent else None
                 state.run_id = store.begin(path.stem, state.run_id, record, parent_run)
@@ -226,6 +231,12 @@ class Replay:
         """Delete a copy that is uploaded, never a file outside of the journals."""
         if kept.is_relative_to(self.folder) and kept.parent != self.folder:
             shutil.rmtree(kept.parent, ignore_errors=True)
+
+
+def _turn(path: Path) -> tuple[bool, int]:
+    """Older first: an alias must end up on the newest model."""
+    first = next(read(path), None)
+    return not path.name.startswith(PIPELINE), first[0]["t"] if first else 0
 
 
 def _groups(path: Path, offset: int) -> Iterator[tuple[str, list[Record], int]]:

@@ -20,13 +20,14 @@ _TAG = "adaptgan.run"
 """Which journal a run came from: how a run is found again after a crash."""
 
 _KIND = "mlflow.experimentKind"
-"""By it the web page opens with runs and charts instead of its views for chat models."""
+"""By it MLflow's pages know a training project from a chat model's."""
 
 _PRIMARY = "mlflow.experiment.primaryMetric.name"
 
 _NOTE = (
-    "One run per `dvc repro`, its stages inside (unfold it with +). Charts: `accuracy/…`, `gap_closed`, `kid/…` compare "
-    "pipelines; to compare trainings, search for `tags.stage = 'train'`, or one row: `tags.section = 'task.dann'`."
+    "Choose *Model training* at the top left, then *Runs*. One run per `dvc repro`; + unfolds its stages. The charts "
+    "compare pipelines by `accuracy/…`, `gap_closed` and `kid/…`; unfolded, trainings by their losses. "
+    "One row over time: search for `tags.section = 'task.dann'`."
 )
 
 _PARAMS = 100

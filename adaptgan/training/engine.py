@@ -119,7 +119,10 @@ class Engine:
 
     def _set_rate(self, phase: Phase, optimizer: torch.optim.Optimizer, step: int) -> None:
         end = self.steps if phase.stop is None else min(phase.stop, self.steps)
-        rate = phase.optimizer.lr * scheduled(phase.optimizer.schedule, (step - phase.start) / max(1, end - phase.start))
+        taken = step - phase.start
+        rate = phase.optimizer.lr * scheduled(phase.optimizer.schedule, taken / max(1, end - phase.start))
+        if phase.optimizer.warmup:
+            rate *= min(1.0, 0.2 + 0.8 * taken / phase.optimizer.warmup)
         for group in optimizer.param_groups:
             group["lr"] = rate
 

@@ -108,7 +108,7 @@ def test_feature_spaces_are_weighed_against_each_other(numbers: Any, says: str) 
 def test_a_guarding_network_is_not_trusted_alone() -> None:
     sentences = words.realism(realism(0.2, 0.05, (0.1, 0.02), distance=1.9), "baseline", guarded=True)
     assert "trust the cross-check more" in " ".join(sentences)
-    assert "nearer, not alike" in " ".join(sentences)
+    assert "they are not alike" in " ".join(sentences)
     assert words.realism({"realism": {"source": {}, "floor": {}}}, "baseline", guarded=False) == []
 
 

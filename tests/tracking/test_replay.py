@@ -12,6 +12,7 @@ import pytest
 from adaptgan.params import TrackingSection
 from adaptgan.tracking import plugin
 from adaptgan.tracking.journal import Journal, journal_folder, last_steps
+from adaptgan.tracking.pipeline import start_pipeline
 from adaptgan.tracking.replay import BATCH, Gone, Rejected, Replay, Unreachable, load_state, save_state
 from tests.tracking.helpers import checkpoint, client, history, replay, runs, the_run, tiny_training
 
@@ -106,6 +107,18 @@ def test_a_resumption_is_found_even_when_nothing_was_replayed_before(project: Pa
     tiny_training(start=8, state=checkpoint(killed, 8))
     replay()
     assert steps(the_run("train task.dann")) == EXPECTED_STEPS
+
+
+def test_a_resumption_in_another_repro_moves_there_and_closes_the_first(project: Path) -> None:
+    killed = tiny_training(die_at=14)
+    start_pipeline()
+    tiny_training(start=8, state=checkpoint(killed, 8))
+    replay()
+    parents = {run.info.run_id: run.info.status for run in runs() if run.info.run_name.startswith("repro")}
+    child = the_run("train task.dann")
+    assert parents.pop(child.data.tags["mlflow.parentRunId"]) == "FINISHED"
+    assert list(parents.values()) == ["KILLED"]
+    assert steps(child) == EXPECTED_STEPS
 
 
 def test_a_lost_journal_costs_no_duplicates(project: Path) -> None:
@@ -234,6 +247,16 @@ def test_one_store_that_is_down_does_not_stop_another(tmp_path: Path) -> None:
     assert replayed.problems == {"memory": "down"}
     assert store.applied == ["end"]
     assert [path.name for path in replayed.pending()] == ["a.jsonl"]
+
+
+def test_journals_are_replayed_in_the_order_they_were_begun(tmp_path: Path) -> None:
+    for i, name in enumerate(("c", "a", "d", "b")):
+        journal = Journal(tmp_path / f"{name}.jsonl")
+        journal.append("begin", t=i, name=name, parent=None, tags={}, uri="memory", experiment="e", flush=1)
+        journal.close()
+    Journal(tmp_path / "pipeline-z.jsonl", exclusive=False).append("begin", t=9)
+    waiting = Replay(tmp_path, lambda uri, experiment: Recording()).pending()
+    assert [path.stem for path in waiting] == ["pipeline-z", "c", "a", "d", "b"]
 
 
 def test_the_state_survives_a_round_trip_and_damage(tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""The conformance checks of networks, objectives and plugins: built-ins pass, each kind of mistake is named."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from adaptgan.components import ComponentSpec
+from adaptgan.plugins import plugins
+from adaptgan.testing import check_network, check_objective, check_plugin, tiny_batch, tiny_info
+
+NETWORKS: dict[str, tuple[dict[str, Any], tuple[torch.Tensor, ...]]] = {
+    "simgan_refiner": ({"channels": 8, "blocks": 1}, ()),
+    "patch_discriminator": ({}, ()),
+    "conv_classifier": ({"widths": [8, 8], "hidden": 16}, ()),
+}
+
+
+def own(kind: str) -> set[str]:
+    return {spec.name for spec in plugins().components.specs(kind) if spec.distribution == "adaptgan"}
+
+
+def test_all_built_in_networks_are_checked() -> None:
+    assert own("network") == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_built_in_networks_conform(name: str) -> None:
+    options, inputs = NETWORKS[name]
+    assert not check_network({"name": name, **options}, *inputs).training
+
+
+@pytest.mark.parametrize("name", sorted(own("objective")))
+def test_built_in_objectives_conform(name: str) -> None:
+    check_objective(name)
+
+
+def test_a_tiny_batch_is_what_methods_expect() -> None:
+    batch = tiny_batch(tiny_info(3, 16, 5), 6, step=1, steps=4)
+    assert batch.source.images_NCHW.shape == batch.real.images_NCHW.shape == (6, 3, 16, 16)
+    assert batch.source.images_NCHW.abs().max() <= 1
+    assert batch.source.labels_N is not None
+    assert batch.real.labels_N is None
+    assert batch.progress == 0.25
+    assert not torch.equal(batch.source.images_NCHW, tiny_batch(tiny_info(3, 16, 5), 6, step=2).source.images_NCHW)
+    assert tiny_batch(target=False).target is None
+
+
+class Idle(nn.Module):
+    """Has a layer that nothing reaches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.idle = nn.Linear(32, 1), nn.Linear(32, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.used(images)
+
+
+class Noisy(nn.Module):
+    """Random when evaluated."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images + nn.Parameter(torch.randn(1))
+
+
+class Mixing(nn.Module):
+    """Normalizes over the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * (images - images.mean(0))
+
+
+class Infinite(nn.Module):
+    """Divides by zero."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images / 0.0
+
+
+class Hidden(nn.Module):
+    """Keeps state outside of its state_dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.secret = torch.randn(1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * images * self.secret
+
+
+class Uphill:
+    """The generator would make its images worse."""
+
+    def real(self, logits: torch.Tensor) -> torch.Tensor:
+        return (-logits).exp().clamp(max=1e6)
+
+    def fake(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.exp().clamp(max=1e6)
+
+    def generator(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits
+
+
+class Reduced(Uphill):
+    """Reduces, which is the caller's."""
+
+    def real(self, logits: torch.Tensor) -> torch.Tensor:
+        return super().real(logits).mean()
+
+
+NETWORK_MISTAKES = {
+    "Idle": "no gradient reaches",
+    "Noisy": "random when evaluated",
+    "Mixing": "depends on its neighbours",
+    "Infinite": "not finite",
+    "Hidden": "does not hold all of its state",
+}
+OBJECTIVE_MISTAKES = {"Uphill": "Uphill.generator: at logit 0", "Reduced": "one value per logit"}
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    module = types.ModuleType("conformance_parts")
+    registry = plugins().components
+    added = {("network", name) for name in NETWORK_MISTAKES} | {("objective", name) for name in OBJECTIVE_MISTAKES}
+    for kind, name in added:
+        setattr(module, name, globals()[name])
+        registry._specs[(kind, name)] = ComponentSpec(kind, name, f"conformance_parts:{name}", "an example")
+    monkeypatch.setitem(sys.modules, "conformance_parts", module)
+    yield
+    for key in added:
+        registry._specs.pop(key, None)
+
+
+@pytest.mark.parametrize("name", NETWORK_MISTAKES)
+def test_each_mistake_of_a_network_is_named(name: str) -> None:
+    with pytest.raises(AssertionError, match=NETWORK_MISTAKES[name]):
+        check_network(name)
+
+
+@pytest.mark.parametrize("name", OBJECTIVE_MISTAKES)
+def test_each_mistake_of_an_objective_is_named(name: str) -> None:
+    with pytest.raises(AssertionError, match=OBJECTIVE_MISTAKES[name]):
+        check_objective(name)
+
+
+def test_a_plugin_that_is_not_installed() -> None:
+    with pytest.raises(AssertionError, match="not installed"):
+        check_plugin("no-such-plugin")
+
+
+@pytest.mark.filterwarnings("ignore::adaptgan.plugins.PluginWarning")
+def test_a_plugin_that_does_not_load(third_party: Callable[..., None]) -> None:
+    third_party("sick-gan", "import no_such_module_at_all")
+    with pytest.raises(AssertionError, match="no_such_module_at_all"):
+        check_plugin("sick-gan")
