@@ -325,7 +325,7 @@ def explain(error: pydantic.ValidationError, where: str, hint: str = "") -> str:
 def _schema(target: Callable[..., Any]) -> Schema:
     import pydantic
 
-    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    function = target.__init__ if inspect.isclass(target) else target
     hints = typing.get_type_hints(function, include_extras=True)
     helps = _argument_help(inspect.getdoc(target) or "") | _argument_help(inspect.getdoc(function) or "")
     options: list[Option] = []

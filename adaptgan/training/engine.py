@@ -37,9 +37,9 @@ class Engine:
         self.statistics = Statistics(fabric.device)
         _check_phases(method, self.phases)
         if channels_last:
-            for name, child in method.named_children():
-                if name not in method.training_only:  # an image history is indexed by image, not convolved
-                    child.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for module in method.modules():
+                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         method.to(fabric.device)
         self.networks = _trained(method, self.phases)
         self.optimizers: list[torch.optim.Optimizer] = []
