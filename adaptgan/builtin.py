@@ -49,9 +49,17 @@ COMPONENTS = (
         "French 2018; Liang 2020",
     ),
     _spec("method", "simgan", "methods.simgan:SimGAN", "refines synthetic images, labels kept", "Shrivastava 2017"),
-    _spec("gate", "classifier_agreement", "data.gates:ClassifierAgreement", "a frozen classifier still reads the label"),
+    _spec(
+        "gate", "classifier_agreement", "data.gates:ClassifierAgreement", "a frozen classifier still reads the label"
+    ),
     _spec("metric", "kid", "metrics.kid:KID", "kernel distance, unbiased", "Bińkowski 2018"),
-    _spec("metric", "a_distance", "metrics.a_distance:ProxyADistance", "2(1 - 2ε) of a domain classifier", "Ben-David 2007"),
+    _spec(
+        "metric",
+        "a_distance",
+        "metrics.a_distance:ProxyADistance",
+        "2(1 - 2ε) of a domain classifier",
+        "Ben-David 2007",
+    ),
     _spec("validator", "source_accuracy", "metrics.validators:SourceAccuracy", "accuracy on held-out source images"),
     _spec(
         "validator",

@@ -77,7 +77,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise AdaptganError(f"{path}: there is no such file. Run the stage that makes it first (`dvc repro`).") from None
+        raise AdaptganError(
+            f"{path}: there is no such file. Run the stage that makes it first (`dvc repro`)."
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise AdaptganError(f"{path}: this is not valid JSON ({error}). Delete it and run `dvc repro`.") from None
 

@@ -45,7 +45,9 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> Method
     """
     folder = Path(folder)
     if not (folder / "model.json").is_file():
-        raise AdaptganError(f"{folder}: this is no model folder (it has no model.json). `adaptgan train … --out` makes one.")
+        raise AdaptganError(
+            f"{folder}: this is no model folder (it has no model.json). `adaptgan train … --out` makes one."
+        )
     card = read_json(folder / "model.json")
     if card.get("schema") != SCHEMA:
         raise AdaptganError(f"{folder}: model.json has schema {card.get('schema')}, this adaptgan reads {SCHEMA}.")
@@ -62,8 +64,8 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> Method
     missing = [name for name in missing if name.split(".")[0] not in method.training_only]
     if missing or unexpected:
         raise AdaptganError(
-            f"{folder}: the weights do not fit the method {card['method']['name']!r} (missing {missing[:3]}, unexpected "
-            f"{unexpected[:3]}). It was trained by another version: {card.get('versions')}. Train it again."
+            f"{folder}: the weights do not fit the method {card['method']['name']!r} (missing {missing[:3]}, "
+            f"unexpected {unexpected[:3]}). It was trained by another version: {card.get('versions')}. Train it again."
         )
     method.info, method.card = info, card
     return method.to(device).eval().requires_grad_(False)

@@ -163,7 +163,9 @@ class Params:
             if not isinstance(value, Mapping) or part not in value:
                 inside = ".".join(seen) or str(self.path)
                 known = [str(key) for key in value] if isinstance(value, Mapping) else []
-                raise ParamsError(f"{self.path}: there is no section {name!r}; {inside} has no {part!r}. {nearest(part, known)}")
+                raise ParamsError(
+                    f"{self.path}: there is no section {name!r}; {inside} has no {part!r}. {nearest(part, known)}"
+                )
             seen.append(part)
             value = value[part]
         return _validate(expected, value if value is not None else {}, name, self.path)
@@ -195,7 +197,9 @@ def load(path: Path | str = "params.yaml", overrides: Iterable[str] = ()) -> Par
     try:
         tree = yaml.safe_load(path.read_text()) or {}
     except FileNotFoundError:
-        raise ParamsError(f"{path}: there is no such file. Run from the project's folder, or name one with --params.") from None
+        raise ParamsError(
+            f"{path}: there is no such file. Run from the project's folder, or name one with --params."
+        ) from None
     except IsADirectoryError:
         raise ParamsError(f"{path}: this is a folder; --params names a file.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -23,6 +23,13 @@ class Side:
     labels_N: torch.Tensor | None
     seeds_N: torch.Tensor
 
+    @property
+    def labels(self) -> torch.Tensor:
+        """The labels, for methods that cannot do without."""
+        if self.labels_N is None:
+            raise RuntimeError("this batch has no labels; the method must declare `needs_labels = True`")
+        return self.labels_N
+
 
 @dataclass
 class Batch:

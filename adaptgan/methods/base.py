@@ -157,6 +157,7 @@ class ClassifierMethod(Method):
 
     def features(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """The representation before the last layer, (N, F)."""
+        features_NF: torch.Tensor
         _, features_NF = self.predictor()(images_NCHW, features=True)
         return features_NF
 

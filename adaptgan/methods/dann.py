@@ -67,6 +67,6 @@ class DANN(ClassifierMethod):
         domain_N = self.domain_head(reverse_gradient(torch.cat([f_s, f_t]), λ))
         truth_N = torch.cat([torch.ones(len(f_s)), torch.zeros(len(f_t))]).to(domain_N)
         return {
-            "task": F.cross_entropy(logits_NK, source.labels_N, label_smoothing=self.label_smoothing),
+            "task": F.cross_entropy(logits_NK, source.labels, label_smoothing=self.label_smoothing),
             "domain": F.binary_cross_entropy_with_logits(domain_N, truth_N),
         }

@@ -20,10 +20,11 @@ class SelfEnsembling(ClassifierMethod):
     """A student learns labels on the source, and on the target what its own average (the teacher) is sure of.
 
         min_f  CE(f(strong(x_s)), y_s)
-             + w · β_c · mean[ max q > τ ] CE(f(strong(x_t)), argmax q),   q = teacher(weak(x_t))     (Sohn 2020, eq. 4)
-             − w · β_i · ( H(mean p) − mean H(p) ),                        p = f(strong(x_t))         (Liang 2020, eq. 3)
+             + w · β_c · mean[ max q > τ ] CE(f(strong(x_t)), argmax q),  q = teacher(weak(x_t))   (Sohn 2020, eq. 4)
+             − w · β_i · ( H(mean p) − mean H(p) ),                       p = f(strong(x_t))       (Liang 2020, eq. 3)
 
-    w rises from 0 to 1 between `warmup` and `warmup + ramp` of the training. The teacher θ' ← d θ' + (1 − d) θ predicts.
+    w rises from 0 to 1 between `warmup` and `warmup + ramp` of the training. The teacher θ' ← d θ' + (1 − d) θ
+    predicts.
 
     Args:
         classifier: the student f.
@@ -78,7 +79,7 @@ class SelfEnsembling(ClassifierMethod):
         strong_s = self.augmentation(source.images_NCHW, source.seeds_N)
         strong_t = self.augmentation(target.images_NCHW, target.seeds_N)
         (logits_s, _), (logits_t, _) = forward_domains(self.classifier, strong_s, strong_t, self.batch_norm)
-        task = F.cross_entropy(logits_s, source.labels_N, label_smoothing=self.label_smoothing)
+        task = F.cross_entropy(logits_s, source.labels, label_smoothing=self.label_smoothing)
         w = self.weight(batch.progress)
         if w == 0:
             return {"task": task}

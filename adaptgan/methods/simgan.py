@@ -27,8 +27,8 @@ class SimGAN(Method):
             repeat K_g times:  x from the source;                 R minimizes ℓ_adv(D(R(x))) + λ‖ψ(R(x)) − ψ(x)‖₁
             repeat K_d times:  x from the source, y real images;  D minimizes ℓ_real(D(y)) + ℓ_fake(D(history(R(x))))
 
-    Losses are sums over an image's patches and pixels and means over the batch (`reduction: sum`, the paper's), or means
-    over all (`mean`), so that neither image size nor patch count moves the balance.
+    Losses are sums over an image's patches and pixels and means over the batch (`reduction: sum`, the paper's), or
+    means over all (`mean`), so that neither image size nor patch count moves the balance.
 
     Beyond the paper: `semantic` · CE(guard(augment(R(x))), label), a frozen source classifier that must still read the
     label (CyCADA's term, Hoffman 2018); `jitter`, small random warps of x before R, because R itself keeps a font's
@@ -138,7 +138,7 @@ class SimGAN(Method):
         if self.semantic:
             seen = self.semantic_augmentation(refined, batch.source.seeds_N, view=1)
             logits_NK = self.guard.classifier(seen).float()
-            agreement = F.cross_entropy(logits_NK, batch.source.labels_N, label_smoothing=0.1)
+            agreement = F.cross_entropy(logits_NK, batch.source.labels, label_smoothing=0.1)
             losses["semantic"] = self.semantic * agreement
         return losses
 

@@ -48,7 +48,7 @@ class Supervised(ClassifierMethod):
         """Cross-entropy on augmented source images."""
         x_NCHW = self.augmentation(batch.source.images_NCHW, batch.source.seeds_N)
         logits_NK: torch.Tensor = self.classifier(x_NCHW)
-        return {"task": F.cross_entropy(logits_NK, batch.source.labels_N, label_smoothing=self.label_smoothing)}
+        return {"task": F.cross_entropy(logits_NK, batch.source.labels, label_smoothing=self.label_smoothing)}
 
     def follow(self, batch: Batch) -> None:
         """The average follows the classifier."""

@@ -36,8 +36,8 @@ class PatchDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
 
-        def conv(*args: int, **kwargs: int) -> nn.Module:
-            layer = nn.Conv2d(*args, **kwargs)
+        def conv(inside: int, outside: int, kernel: int, stride: int = 1, padding: int = 0) -> nn.Module:
+            layer = nn.Conv2d(inside, outside, kernel, stride, padding)
             return spectral_norm(layer) if spectral_normalization else layer
 
         if layers == "simgan":

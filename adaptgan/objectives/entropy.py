@@ -7,7 +7,8 @@ import torch
 
 def entropy(probabilities: torch.Tensor) -> torch.Tensor:
     """H(p) = −Σ p log p over the last dimension, in nats; 0 · log 0 = 0."""
-    return -torch.special.xlogy(probabilities, probabilities.clamp_min(1e-12)).sum(-1)
+    terms: torch.Tensor = torch.special.xlogy(probabilities, probabilities.clamp_min(1e-12))
+    return -terms.sum(-1)
 
 
 def mutual_information(logits_NK: torch.Tensor) -> torch.Tensor:

@@ -61,7 +61,12 @@ class Stage:
             self.seconds = time.perf_counter() - start
             write_json(
                 scratch() / "stages" / f"{self.title.replace(' ', '-')}.json",
-                {"stage": self.title, "seconds": round(self.seconds, 2), "finished": time.time(), "results": self.results},
+                {
+                    "stage": self.title,
+                    "seconds": round(self.seconds, 2),
+                    "finished": time.time(),
+                    "results": self.results,
+                },
             )
         except BaseException as error:
             fire("adaptgan_on_stage_error", stage=self, error=error)

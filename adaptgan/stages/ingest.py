@@ -39,9 +39,8 @@ def ingest(params: Params, section: str, out: Path, split: str = "train") -> Sta
     options = params.section(section, IngestSection)
     config = components().resolve("dataset", options.dataset, f"{section}.dataset")
     resolved = {**options.model_dump(mode="json"), "dataset": config}
-    stage = Stage(
-        "ingest", section, resolved, outputs={"out": out}, seed=params.seed, tracking=params.pipeline.tracking
-    )
+    title = section if split == "train" else f"{section}:{split}"  # two parts of one data set are two stages
+    stage = Stage("ingest", title, resolved, outputs={"out": out}, seed=params.seed, tracking=params.pipeline.tracking)
     _refuse_foreign(out)
     with stage.running():
         source: Source = components().build("dataset", config, f"{section}.dataset")

@@ -75,8 +75,8 @@ def create(
         surveys[role] = survey(folder)
         yield f"{role}: {surveys[role].text} ({folder})"
         if bad := surveys[role].unreadable:
-            yield f"  {len(bad)} of them could not be read, such as {', '.join(bad[:3])}. Remove them, or allow a share of"
-            yield f"  them with {role}.max_corrupt in params.yaml: ingest stops above 0.1%."
+            yield f"  {len(bad)} of them could not be read, such as {', '.join(bad[:3])}."
+            yield f"  Remove them, or allow more with {role}.max_corrupt in params.yaml: ingest stops above 0.1%."
     yield from _check_labels(surveys)
     choice = choose(surveys, size, mode)
     yield from choice.remarks
@@ -113,8 +113,8 @@ def choose(surveys: dict[str, Survey], size: str | None = None, mode: str | None
             )
         elif chosen != common:
             remarks.append(
-                f"Images of {_text(common)} are resized to {_text(chosen)}, which the networks can halve and train on in "
-                "minutes. Another: --size."
+                f"Images of {_text(common)} are resized to {_text(chosen)}, which the networks can halve, and train on "
+                "in minutes. Another: --size."
             )
         if any(abs(width / height / (chosen[1] / chosen[0]) - 1) > 0.1 for height, width in sizes):
             remarks.append(

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from adaptgan.data.batch import Side
+from adaptgan.console import track
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.images import to_float, to_uint8
 from adaptgan.data.records import Record
@@ -24,7 +24,6 @@ from adaptgan.params import Params, SynthesizeSection
 from adaptgan.plugins import components
 from adaptgan.stages.base import Stage
 from adaptgan.training.devices import make_fabric, pick_device, pick_precision
-from adaptgan.console import track
 from adaptgan.training.seeding import derive, seed_all
 
 PLACES = {"boxes", "bboxes", "bbox", "objects", "keypoints", "mask", "masks", "segmentation", "landmarks"}
@@ -147,15 +146,15 @@ def _write(
     }
     reasons: Counter[str] = Counter()
     kept = 0
-    labels = "open" if data.has_labels else "none"
     with ExitStack() as stack:
-        good = stack.enter_context(
-            ShardWriter(stack.enter_context(staged(out)), data.classes, labels, shard_size, origin=origin)
-        )
-        bad = None
-        if quarantine is not None:
-            folder = stack.enter_context(staged(quarantine))
-            bad = stack.enter_context(ShardWriter(folder, data.classes, labels, shard_size, origin=origin))
+
+        def writer(folder: Path) -> ShardWriter:
+            place = stack.enter_context(staged(folder))
+            shards = ShardWriter(place, data.classes, shard_size=shard_size, origin=origin, image=data.manifest.image)
+            return stack.enter_context(shards)
+
+        good = writer(out)
+        bad = writer(quarantine) if quarantine is not None else None
         for record, reason in refined:
             if not reason:
                 good.write(record)
@@ -166,8 +165,9 @@ def _write(
                 bad.write(record)
         if not kept:
             raise DataError(
-                f"The gate rejected all {len(data)} images, most often: {reasons.most_common(1)[0][0]!r}. The translator "
-                "has lost the labels: give it more self-regularization or a semantic term, or train it longer."
+                f"The gate rejected all {len(data)} images, most often: "
+                f"{reasons.most_common(1)[0][0]!r}. The translator has lost the labels: give it more "
+                "self-regularization or a semantic term, or train it longer."
             )
         counts = {
             "kept": kept,
@@ -175,9 +175,9 @@ def _write(
             "agreement_before_gate": round(kept / len(data), 6),
             "reasons": dict(reasons.most_common(20)),
         }
-        for writer in (good, bad):
-            if writer is not None:
-                writer.origin.update(counts)
+        for shards in (good, bad):
+            if shards is not None:
+                shards.origin.update(counts)
     return counts
 
 
@@ -185,8 +185,9 @@ def _check_annotations(record: Record, translator: Method) -> None:
     """Refuse to carry over what a translator that moves pixels would make wrong."""
     if translator.moves_pixels and (places := sorted(PLACES & record.annotations.keys())):
         raise DataError(
-            f"Record {record.key!r} is annotated with {places}, and {translator.card['method']['name']!r} as configured "
-            "moves pixels (its `jitter`), so the annotations would no longer fit. Train it with `jitter: none`."
+            f"Record {record.key!r} is annotated with {places}, and {translator.card['method']['name']!r} as "
+            "configured moves pixels (its `jitter`), so the annotations would no longer fit. Train it with "
+            "`jitter: none`."
         )
 
 

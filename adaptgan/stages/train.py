@@ -219,8 +219,8 @@ def _check_inputs(method: Method, section: str, data: ShardDataset, real: ShardD
     name = type(method).__name__
     if method.needs_labels and data.manifest.labels == "none":
         raise DataError(
-            f"{data.folder}: {name} learns from source labels, and this data set has none. Put the images in one folder "
-            "per class, or add a `label` to metadata.jsonl, and ingest again."
+            f"{data.folder}: {name} learns from source labels, and this data set has none. Put the images in one "
+            "folder per class, or add a `label` to metadata.jsonl, and ingest again."
         )
     if method.needs_labels:
         data.labels_N  # noqa: B018 - a sealed set says so now, not after the set-up
@@ -232,7 +232,9 @@ def _check_guard(folder: Path, model: Any, data: ShardDataset) -> None:
     if not hasattr(model, "predict"):
         raise ParamsError(f"--guard {folder}: a guard must be a classifier; this is {model.card['method']['name']!r}.")
     if model.info.classes != data.info.classes:
-        raise DataError(f"--guard {folder}: it knows the classes {model.info.classes}, the source has {data.info.classes}.")
+        raise DataError(
+            f"--guard {folder}: it knows the classes {model.info.classes}, the source has {data.info.classes}."
+        )
 
 
 def _versions(config: dict[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A training's log folder: losses.jsonl, samples/*.png, timing.json. Written with or without MLflow."""
+"""A training's log folder: losses.jsonl, losses.csv, samples/*.png, timing.json. Written with or without MLflow."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def add_samples(run: Run, step: int, images: dict[str, torch.Tensor]) -> Path:
 
 
 def finish(run: Run) -> None:
-    """Write what the training took, over all interruptions."""
+    """Write what the training took, over all interruptions, and the losses once more as `dvc plots` reads them."""
+    write_atomic(run.log / "losses.csv", _table(run.history))
     batch = run.params.get("training", {}).get("batch_size", 0)
     speed = run.steps * batch / run.seconds if run.seconds else 0.0
     write_json(
@@ -61,6 +62,16 @@ def finish(run: Run) -> None:
             "images_per_second": round(speed, 1),
         },
     )
+
+
+def _table(history: list[dict[str, Any]]) -> str:
+    """A column per term; empty where a phase was not active."""
+    terms = sorted({term for entry in history for term in entry["losses"]})
+    lines = [",".join(["step", *terms])]
+    for entry in history:
+        values = [entry["losses"].get(term) for term in terms]
+        lines.append(",".join([str(entry["step"]), *("" if value is None else f"{value:.6g}" for value in values)]))
+    return "\n".join(lines) + "\n"
 
 
 def _line(entry: dict[str, Any]) -> str:

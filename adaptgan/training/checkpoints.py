@@ -63,7 +63,9 @@ class Checkpoints:
             except FileNotFoundError:
                 continue  # the process died between the two writes: the checkpoint was never published
             if hashlib.sha256(content).hexdigest() != expected:
-                warnings.warn(f"{path} is damaged; going back to the checkpoint before.", CheckpointWarning, stacklevel=2)
+                warnings.warn(
+                    f"{path} is damaged; going back to the checkpoint before.", CheckpointWarning, stacklevel=2
+                )
                 continue
             state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
             return state

@@ -39,15 +39,15 @@ class Engine:
         if channels_last:
             for module in method.modules():
                 if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                    module.to(memory_format=torch.channels_last)
         method.to(fabric.device)
         self.networks = _trained(method, self.phases)
-        self.optimizers: list[torch.optim.Optimizer] = []
+        self.optimizers: list[Any] = []  # torch optimizers behind Fabric's wrapper
         self._optimizer_of: dict[str, int] = {}
         self._build_optimizers()
         for name, child in self.networks.items():
-            module = torch.compile(child) if compile else child
-            setattr(method, name, fabric.setup_module(module))  # type: ignore[arg-type]
+            network: Any = torch.compile(child) if compile else child
+            setattr(method, name, fabric.setup_module(network))
         self.phases = method.phases()  # bound to the wrapped modules, should a method capture one
 
     def step(self, batches: Sequence[Batch]) -> dict[str, torch.Tensor]:

@@ -59,9 +59,7 @@ def fit(fabric: Fabric, run: Run, feeds: Feeds, training: Training, seed: int) -
         NonFiniteLoss: a loss became NaN or infinite.
     """
     fire = plugins().fire
-    engine = Engine(
-        fabric, run.method, run.steps, compile=training.compile, channels_last=training.channels_last
-    )
+    engine = Engine(fabric, run.method, run.steps, compile=training.compile, channels_last=training.channels_last)
     checkpoints = Checkpoints(run.folder / "checkpoints", training.keep_checkpoints)
     _resume(engine, checkpoints, run)
     run.method.train()
@@ -80,7 +78,7 @@ def fit(fabric: Fabric, run: Run, feeds: Feeds, training: Training, seed: int) -
                 last = run.step == run.steps
                 logs = last or run.step % training.log_every == 0
                 stopped = _agreed(fabric, stop) if fabric.world_size == 1 or logs else False
-                if training.sample_every and run.step % training.sample_every == 0 or last:
+                if (training.sample_every and run.step % training.sample_every == 0) or last:
                     _show(run, batches[0])
                 due = run.step % training.checkpoint_every == 0 or stopped
                 if logs or due:
@@ -207,6 +205,7 @@ def _advice(error: NonFiniteLoss, run: Run, checkpoints: Checkpoints) -> str:
     newest = checkpoints.newest()
     kept = f"The last good checkpoint is {newest}." if newest else "No checkpoint was due before it."
     return (
-        f"{run.name}: {error} {kept} Training stopped there and nothing was overwritten. What usually helps: a lower "
-        "learning rate, a clip on the gradient (optimizer.clip: 1), precision 32-true, or a smaller weight of that term."
+        f"{run.name}: {error} {kept} Training stopped there and nothing was overwritten. What usually helps: a "
+        "lower learning rate, a clip on the gradient (optimizer.clip: 1), precision 32-true, or a smaller weight "
+        "of that term."
     )

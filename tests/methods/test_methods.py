@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -275,10 +276,7 @@ def test_engine_state_round_trip_continues_bit_equal() -> None:
     for step in range(6):
         seed_all(step)
         run.step([batch(step)] * 2)
-    saved = {key: value for key, value in run.state_dict().items()}
-    import copy
-
-    saved = copy.deepcopy(saved)
+    saved = copy.deepcopy(run.state_dict())
     second = build("simgan", **SIMGAN)
     resumed = engine(second)
     resumed.load_state_dict(saved)

@@ -74,9 +74,7 @@ def pipeline(folder: Path, source: Path, target: Path) -> dict[str, bytes]:
         log=folder / "log",
     )
     adapted = folder / "adapted"
-    synthesize(
-        params, "refine", model=models / "refiner", source=source, out=adapted, guard=models / "source"
-    )
+    synthesize(params, "refine", model=models / "refiner", source=source, out=adapted, guard=models / "source")
     for name in ("dann", "self_ensembling"):
         train(params, f"task.{name}", source=adapted, target=target, out=models / name, log=folder / "log")
     train(params, "task.oracle", source=target, out=models / "oracle", log=folder / "log", oracle=True)
@@ -153,8 +151,6 @@ def test_synthesize_carries_labels_annotations_and_provenance(
     origin = ShardDataset(adapted).manifest.origin
     assert (origin["kept"], origin["quarantined"]) == (len(kept), len(rejected))
     again = tmp_path / "again"
-    synthesize(
-        params, "refine", model=tmp_path / "refiner", source=tiny_source, out=again, guard=tmp_path / "guard"
-    )
+    synthesize(params, "refine", model=tmp_path / "refiner", source=tiny_source, out=again, guard=tmp_path / "guard")
     assert (again / "000000.tar").read_bytes() == (adapted / "000000.tar").read_bytes()
     shutil.rmtree(again)

@@ -153,7 +153,9 @@ def test_a_second_trainer_is_refused_at_once_and_changed_params_start_afresh(
         assert code == 1
         assert "is being trained by process" in output and "Traceback" not in output
         # Other params are another run: they neither wait for this one nor resume its checkpoint.
-        code, output = trainer.run("--set", "refiner.method.self_regularization=0.25", "--set", "refiner.training.steps=4")
+        code, output = trainer.run(
+            "--set", "refiner.method.self_regularization=0.25", "--set", "refiner.training.steps=4"
+        )
         assert code == 0, output
         assert json.loads((tmp_path / "log" / "timing.json").read_text())["resumed_from"] == 0
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import os
 import subprocess
@@ -204,3 +206,11 @@ def test_a_second_process_is_refused_at_once(tmp_path: Path) -> None:
         holder.kill()
     with exclusive(tmp_path, "x"):  # the lock went with the process
         pass
+
+
+def test_losses_as_a_table_keep_every_term_of_every_phase() -> None:
+    from adaptgan.tracking.logfolder import _table
+
+    history = [{"step": 1, "losses": {"a/x": 0.5}}, {"step": 2, "losses": {"b/y": -1.25, "a/x": 3e-9}}]
+    rows = list(csv.DictReader(io.StringIO(_table(history))))
+    assert rows == [{"step": "1", "a/x": "0.5", "b/y": ""}, {"step": "2", "a/x": "3e-09", "b/y": "-1.25"}]
