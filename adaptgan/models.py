@@ -14,6 +14,7 @@ from adaptgan.datainfo import DataInfo
 from adaptgan.errors import AdaptganError
 from adaptgan.files import read_json, write_json
 from adaptgan.methods.base import Guard, Method
+from adaptgan.networks.layers import to_channels_last
 from adaptgan.plugins import components
 
 SCHEMA = 1
@@ -68,4 +69,5 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> Method
             f"unexpected {unexpected[:3]}). It was trained by another version: {card.get('versions')}. Train it again."
         )
     method.info, method.card = info, card
+    to_channels_last(method)
     return method.to(device).eval().requires_grad_(False)

@@ -120,6 +120,12 @@ def labels(metrics: Mapping[str, Any]) -> str | None:
         parts.append(text + ".")
     if refused is not None:
         parts.append(f"The gate turned away {percent(refused)} of the refined images.")
+    opinion = metrics.get("read_by_oracle") or {}
+    if "adapted" in opinion:
+        parts.append(
+            f"A stricter reader, the oracle, which knows real images only, agrees with {percent(opinion['adapted'])} "
+            f"of the refined labels, and with {percent(opinion['source'])} of the synthetic ones."
+        )
     return " ".join(parts) or None
 
 

@@ -89,6 +89,7 @@ def evaluate(
         confusions = _score(rows, sets.get("test"), options.baseline)
         result = _assemble(rows, selection, options, order_rows(rows, options, params.sections.get("task")))
         result |= _label_preservation(umpire, sets, options, params.seed)
+        result["read_by_oracle"] = _read_by_oracle(rows, sets, options, params.seed)
         result["realism"] = _realism(rows, umpire, sets, options, params.seed)
         result["data"] = {role: {"count": len(data), "digest": data.digest} for role, data in sets.items()}
 
@@ -219,9 +220,23 @@ def _label_preservation(
 
 
 def _judge_on_source(judge: Reader, source: ShardDataset, count: int, seed: int) -> float:
-    """What the judge reads on the synthetic images themselves, on a random part of them: the most to hope for."""
+    """What a reader makes of a labelled set, on a random part of it; on the source, the most to hope for."""
     picked = np.sort(np.random.default_rng(seed).permutation(len(source))[:count])
     return accuracy(source.labels_N[picked], judge.predictions(source.images_NCHW[picked]))
+
+
+def _read_by_oracle(
+    rows: dict[str, Row], sets: dict[str, ShardDataset], options: EvaluateSection, seed: int
+) -> dict[str, float] | None:
+    """The stricter second opinion: how often a reader of real images agrees with synthetic and adapted labels.
+
+    It has never seen a font, so it errs on synthetic images too; what counts is the difference.
+    """
+    oracle = rows.get(options.oracle)
+    if oracle is None or oracle.role != "oracle":
+        return None
+    both = [role for role in ("source", "adapted") if role in sets]
+    return {role: _judge_on_source(oracle.reader, sets[role], options.images, seed) for role in both}
 
 
 def _realism(

@@ -13,6 +13,7 @@ from torch import nn
 
 from adaptgan.data.batch import Batch
 from adaptgan.methods.base import Method, OptimizerOptions, Phase
+from adaptgan.networks.layers import to_channels_last
 from adaptgan.training.statistics import Statistics
 
 
@@ -37,9 +38,7 @@ class Engine:
         self.statistics = Statistics(fabric.device)
         _check_phases(method, self.phases)
         if channels_last:
-            for module in method.modules():
-                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                    module.to(memory_format=torch.channels_last)
+            to_channels_last(method)
         method.to(fabric.device)
         self.networks = _trained(method, self.phases)
         self.optimizers: list[Any] = []  # torch optimizers behind Fabric's wrapper
