@@ -157,8 +157,8 @@ def _loop(replay: Replay, idle: float) -> None:
                 _write_status(replay.folder, told)
         elif replay.live():
             last_work = now
-        elif now - last_work >= idle:
-            return
+        elif now - last_work >= idle and (replay.problems or not replay.pending()):
+            return  # what waits for its flush is not left behind; what waits for an absent store is
         time.sleep(_POLL_SECONDS)
 
 

@@ -56,8 +56,8 @@ def test_origin_tells_where_it_came_from(tmp_path: Path, scratch_folder: Path) -
     assert manifest.origin["split"] == "test" and manifest.origin["limit"] == 5
     assert manifest.origin["versions"] == {"adaptgan": adaptgan.__version__}
     assert stage.results["digest"] == manifest.digest
-    cost = json.loads((scratch_folder / "stages" / "ingest-source.json").read_text())
-    assert cost["stage"] == "ingest source" and cost["results"]["records"] == 5
+    cost = json.loads((scratch_folder / "stages" / "ingest-source:test.json").read_text())
+    assert cost["stage"] == "ingest source:test" and cost["results"]["records"] == 5
 
 
 def test_size_and_mode_convert_images_and_annotations(tmp_path: Path) -> None:
