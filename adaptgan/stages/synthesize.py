@@ -79,7 +79,7 @@ def synthesize(
         fabric = make_fabric(device, precision)
         refined = _translate(data, translator, judges, options.batch_size, params.seed, device, fabric)
         counts = _write(refined, data, translator, out, quarantine, options.shard_size, frozen)
-        stage.results = counts
+        stage.results = {name: value for name, value in counts.items() if name != "reasons"}
 
 
 def _translate(
