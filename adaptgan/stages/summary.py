@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -41,7 +42,8 @@ def print_summary(result: dict[str, Any]) -> None:
             "–" if rank is None else f"{rank:.2f}",
             style="bold" if name == result["selected"] else None,
         )
-    console = Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else 120  # a pipe has no width, and the table no room in 80 columns
+    console = Console(highlight=False, soft_wrap=True, width=width)
     console.print(table)
     console.print(f"selected: {result['selected']}, by {_chosen_by(result)}")
     console.print(f"gap closed: {_percent(result['gap_closed'])}")
