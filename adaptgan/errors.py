@@ -44,6 +44,10 @@ class Interrupted(AdaptganError):
     exit_code = 75
 
 
+class AdaptganWarning(UserWarning):
+    """Base of what a person should know although the work goes on; the command line shows its text."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A ready phrase that names the closest of `known`, or all of them when nothing is close."""
     known = sorted(known)

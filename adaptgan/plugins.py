@@ -15,13 +15,13 @@ import pluggy
 
 from adaptgan import hookspecs
 from adaptgan.components import KINDS, ComponentSpec, Registry
-from adaptgan.errors import AdaptganError, ComponentError, nearest
+from adaptgan.errors import AdaptganError, AdaptganWarning, ComponentError, nearest
 
 BUILTINS = ("adaptgan.builtin", "adaptgan.training.progress", "adaptgan.tracking.plugin")
 """Modules of this package that are plugins themselves; they register before all others."""
 
 
-class PluginWarning(UserWarning):
+class PluginWarning(AdaptganWarning):
     """A plugin could not be loaded or failed in a hook; everything else goes on."""
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from adaptgan.errors import AdaptganError
-from adaptgan.plugins import PluginWarning, plugins
+from adaptgan.errors import AdaptganError, AdaptganWarning
+from adaptgan.plugins import plugins
 
 app = typer.Typer(
     name="adaptgan",
@@ -73,7 +73,7 @@ def _fail(message: str, code: int) -> None:
 
 
 def _show_warning(message: object, category: type[Warning], *_: object, **__: object) -> None:
-    if issubclass(category, PluginWarning):
+    if issubclass(category, AdaptganWarning):
         typer.echo(f"adaptgan: warning: {message}", err=True)
     elif os.environ.get("ADAPTGAN_DEBUG"):
         typer.echo(f"{category.__name__}: {message}", err=True)

@@ -19,11 +19,11 @@ from typing import Any
 
 import torch
 
-from adaptgan.errors import RunLockedError
+from adaptgan.errors import AdaptganWarning, RunLockedError
 from adaptgan.files import write_atomic
 
 
-class CheckpointWarning(UserWarning):
+class CheckpointWarning(AdaptganWarning):
     """A checkpoint was damaged and an older one is used."""
 
 

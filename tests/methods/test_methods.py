@@ -231,6 +231,36 @@ def test_simgan_players_learn_in_their_own_turns_only() -> None:
     assert moved(5) == {"refiner", "average", "discriminator", "history"}
 
 
+def test_simgan_jitters_once_for_all_and_by_the_records_own_seed() -> None:
+    plain = build("simgan", **SIMGAN)
+    method = build("simgan", **SIMGAN, jitter={"name": "warp", "elastic": 1.0})
+    assert isinstance(method, SimGAN) and method.moves_pixels and not plain.moves_pixels
+    b = batch()
+    x = b.source.images_NCHW
+    jittered = method.jitter(x, b.source.seeds_N)
+    assert not torch.equal(jittered, x)
+    losses = method.refiner_loss(b)
+    expected = method.distance(method.refiner(jittered), jittered) * method.self_regularization
+    assert losses["self_regularization"].item() == pytest.approx(expected.item(), rel=1e-5)
+    method.eval()
+    whole = method.translate(x, b.source.seeds_N)
+    assert torch.allclose(method.translate(x[2:3], b.source.seeds_N[2:3]), whole[2:3], atol=1e-5)
+    assert torch.equal(method.translate(x), method.average(x))
+
+
+def test_warm_up_raises_the_rate_from_a_fifth_and_clip_bounds_the_step() -> None:
+    quick = {"name": "sgd", "lr": 1.0, "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant"}
+    method = build("supervised", classifier=TINY, augmentation="none", optimizer={**quick, "warmup": 10, "clip": 0.01})
+    run = engine(method, 20)
+    b = batch()
+    for step, rate in ((0, 0.2), (5, 0.6), (10, 1.0), (15, 1.0)):
+        before = [p.detach().clone() for p in method.classifier.parameters()]
+        run.step([Batch(b.source, None, step, step / 20)])
+        assert run.optimizers[0].param_groups[0]["lr"] == pytest.approx(rate)
+        moved = sum((p - q).square().sum() for p, q in zip(method.classifier.parameters(), before, strict=True)).sqrt()
+        assert moved.item() == pytest.approx(0.01 * rate, rel=0.02)  # the gradient is larger than the clip
+
+
 def test_simgan_semantic_term_needs_a_guard_and_uses_it() -> None:
     with pytest.raises(ParamsError, match="--guard DIR"):
         build("simgan", **SIMGAN, semantic=1.0).phases()

@@ -11,7 +11,7 @@ import yaml
 
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.shards import ShardWriter, iter_records
-from adaptgan.errors import SealedLabelsError
+from adaptgan.errors import DataError, SealedLabelsError
 from adaptgan.params import load
 from adaptgan.stages.synthesize import synthesize
 from adaptgan.stages.train import train
@@ -154,3 +154,27 @@ def test_synthesize_carries_labels_annotations_and_provenance(
     synthesize(params, "refine", model=tmp_path / "refiner", source=tiny_source, out=again, guard=tmp_path / "guard")
     assert (again / "000000.tar").read_bytes() == (adapted / "000000.tar").read_bytes()
     shutil.rmtree(again)
+
+
+def test_a_translator_that_moves_pixels_refuses_annotated_places(
+    tmp_path: Path, tiny_source: Path, tiny_target: Path
+) -> None:
+    boxed = tmp_path / "boxed"
+    boxed.mkdir()
+    with ShardWriter(boxed, ShardDataset(tiny_source).classes) as writer:
+        for record in iter_records(tiny_source):
+            record.annotations["boxes"] = [[1, 2, 3, 4]]
+            writer.write(record)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    for jitter, refused in (("none", False), ("warp", True)):
+        settings = [f"refiner.method.jitter={jitter}", "refiner.method.semantic=0", "refine.gate=[]"]
+        params = load(tmp_path / "params.yaml", settings)
+        model, out = tmp_path / f"model-{jitter}", tmp_path / f"out-{jitter}"
+        train(params, "refiner", source=boxed, target=tiny_target, out=model, log=tmp_path / "log")
+        if refused:
+            with pytest.raises(DataError, match="jitter: none"):
+                synthesize(params, "refine", model=model, source=boxed, out=out)
+            assert not out.exists()
+        else:
+            synthesize(params, "refine", model=model, source=boxed, out=out)
+            assert next(iter_records(out)).annotations == {"boxes": [[1, 2, 3, 4]]}

@@ -142,6 +142,24 @@ def test_sigterm_checkpoints_exits_75_and_resumes(
     assert_same_result(trainer, uninterrupted)
 
 
+def test_a_damaged_checkpoint_is_named_on_the_command_line(
+    tmp_path: Path, tiny_source: Path, tiny_target: Path, uninterrupted: Trainer
+) -> None:
+    trainer = Trainer(tmp_path, tiny_source, tiny_target)
+    process = trainer.start()
+    end = time.monotonic() + 60
+    while len(trainer.checkpoints()) < 2 and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    newest = trainer.checkpoints()[-1].with_suffix(".pt")
+    newest.write_bytes(newest.read_bytes()[:-100])
+    code, output = trainer.run()
+    assert code == 0, output
+    assert f"{newest} is damaged; going back to the checkpoint before" in output
+    assert_same_result(trainer, uninterrupted)
+
+
 def test_a_second_trainer_is_refused_at_once_and_changed_params_start_afresh(
     tmp_path: Path, tiny_source: Path, tiny_target: Path
 ) -> None:
