@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+TaskName = Literal["classification", "regression", "segmentation"]
+"""What a predictor learns of an image: its class, some numbers, or a class for each pixel."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,11 @@ class DataInfo:
         channels: 1 (grey) or 3 (colour).
         height: rows of an image, in pixels.
         width: columns of an image, in pixels.
-        classes: class names; a label k means `classes[k]`. Empty when the data has no labels.
+        classes: class names; a label k means `classes[k]`. Empty when the data has no labels. In a segmentation, the
+            classes of pixels.
+        task: what a predictor learns of this data.
+        values: names of the numbers that a regression predicts.
+        scales: mean and standard deviation of each of them in the training set; networks predict standardized values.
     """
 
     filled_by_builder: ClassVar[bool] = True
@@ -26,6 +33,14 @@ class DataInfo:
     height: int
     width: int
     classes: tuple[str, ...] = ()
+    task: TaskName = "classification"
+    values: tuple[str, ...] = ()
+    scales: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers a predictor gives per image (per pixel in a segmentation)."""
+        return len(self.values) if self.task == "regression" else self.n_classes
 
     @property
     def n_classes(self) -> int:

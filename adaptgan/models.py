@@ -53,7 +53,15 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> Method
     if card.get("schema") != SCHEMA:
         raise AdaptganError(f"{folder}: model.json has schema {card.get('schema')}, this adaptgan reads {SCHEMA}.")
     data = card["data"]
-    info = DataInfo(data["channels"], data["height"], data["width"], tuple(data["classes"]))
+    info = DataInfo(
+        data["channels"],
+        data["height"],
+        data["width"],
+        tuple(data["classes"]),
+        data.get("task", "classification"),
+        tuple(data.get("values", ())),
+        tuple((mean, std) for mean, std in data.get("scales", ())),
+    )
     method: Method = components().build("method", card["method"], str(folder), [info, Guard()])
     try:
         weights = load_file(folder / "model.safetensors")

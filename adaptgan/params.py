@@ -11,6 +11,7 @@ import yaml
 from pydantic import Field
 
 from adaptgan.components import explain
+from adaptgan.datainfo import TaskName
 from adaptgan.errors import ParamsError, nearest
 
 Component = str | dict[str, Any]
@@ -34,6 +35,9 @@ class IngestSection(Section):
     size: Annotated[tuple[int, int] | None, Field(description="resize to (height, width); null: all must agree")] = None
     mode: Annotated[Literal["L", "RGB"] | None, Field(description="convert to; null: all must agree")] = None
     limit: Annotated[int | None, Field(ge=1, description="take only the first N records")] = None
+    per_class: Annotated[
+        int | None, Field(ge=1, description="take N records of each class at random (of the first `limit`)")
+    ] = None
 
 
 class Training(Section):
@@ -46,6 +50,12 @@ class Training(Section):
     compile: bool = False
     channels_last: bool = True
     log_every: Annotated[int, Field(ge=1, description="steps between two read-outs of the losses")] = 50
+    on_alarm: Annotated[
+        Literal["warn", "stop"], Field(description="whether an alarm ends the training, after a checkpoint")
+    ] = "warn"
+    snapshots: Annotated[
+        int, Field(ge=0, description="copies of the weights kept along the way, evenly spaced, to choose among")
+    ] = 0
     sample_every: Annotated[int, Field(ge=0, description="steps between two image grids; 0: only at the end")] = 0
     checkpoint_every: Annotated[int, Field(ge=1, description="steps; at most this much work is lost")] = 250
     keep_checkpoints: Annotated[int, Field(ge=2)] = 2
@@ -64,6 +74,8 @@ class TrainSection(Section):
     """A method and how to train it: `adaptgan train SECTION`."""
 
     method: Component
+    learns: TaskName = "classification"
+    """`classification`: the labels; `regression`: the annotation `values`; `segmentation`: the annotation `mask`."""
     training: Training = Training()
 
 

@@ -12,9 +12,12 @@ from adaptgan.cli.common import PARAMS, ParamsFile, Section, Set
 
 def command(
     section: Section,
-    source: Annotated[Path, typer.Option(help="Labelled data set.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    source: Annotated[Path | None, typer.Option(help="Labelled data set.")] = None,
     target: Annotated[Path | None, typer.Option(help="Unlabelled real data set; its labels are never opened.")] = None,
+    labelled: Annotated[
+        Path | None, typer.Option(help="A few labelled images of the real domain, beside --source or in its place.")
+    ] = None,
     guard: Annotated[Path | None, typer.Option(help="A trained classifier that says whether a label survived.")] = None,
     oracle: Annotated[
         bool, typer.Option("--oracle", help="Let --source be a sealed data set: an upper bound.")
@@ -32,4 +35,14 @@ def command(
     from adaptgan.params import load
     from adaptgan.stages.train import train
 
-    train(load(params, set_ or ()), section, source=source, out=out, target=target, guard=guard, oracle=oracle, log=log)
+    train(
+        load(params, set_ or ()),
+        section,
+        source=source,
+        out=out,
+        target=target,
+        labelled=labelled,
+        guard=guard,
+        oracle=oracle,
+        log=log,
+    )

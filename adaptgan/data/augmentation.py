@@ -26,6 +26,11 @@ class Augmentation(nn.Module):
     not depend on the rest of the batch, the rank, or what was drawn before.
     """
 
+    @property
+    def moves_pixels(self) -> bool:
+        """Whether values or masks of an image may no longer be true of the changed one; assumed unless denied."""
+        return True
+
     def forward(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor, view: int = 0) -> torch.Tensor:
         """Changed images, same shape.
 
@@ -40,9 +45,25 @@ class Augmentation(nn.Module):
 class Identity(Augmentation):
     """No change."""
 
+    moves_pixels = False
+
     def forward(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor, view: int = 0) -> torch.Tensor:
         """The images themselves."""
         return images_NCHW
+
+
+def check_keeps_geometry(augmentation: object, where: str) -> None:
+    """Refuse an augmentation after which a regression's values or a segmentation's masks would be wrong.
+
+    Raises:
+        ParamsError: it moves pixels; the message names its place in params.yaml.
+    """
+    # What does not say is taken to move them: a third party's need not derive from Augmentation.
+    if augmentation is not None and getattr(augmentation, "moves_pixels", True):
+        raise ParamsError(
+            f"{where}: this augmentation moves pixels, and the values or masks to be learned do not move with them. "
+            "Use `none`, or `warp` with rotation, shear, translate and elastic 0, scale [1, 1] and stroke [0, 0]."
+        )
 
 
 class Warp(Augmentation):
@@ -107,6 +128,11 @@ class Warp(Augmentation):
         self.gain, self.contrast, self.brightness, self.noise = gain, contrast, brightness, noise
         self._moves = bool(rotation or shear or translate or elastic or scale != (1.0, 1.0))
         self._tones = bool(contrast or brightness or gain != (1.0, 1.0))
+
+    @property
+    def moves_pixels(self) -> bool:
+        """Geometry and pen width do; blur, tones, noise and cutout do not."""
+        return self._moves or self.stroke != (0.0, 0.0)
 
     def forward(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor, view: int = 0) -> torch.Tensor:
         """Warped images, float in [-1, 1], same shape and type."""

@@ -14,7 +14,8 @@ class Side:
 
     Attributes:
         images_NCHW: float in [-1, 1], on the training device, not augmented.
-        labels_N: int64 class indices, or None for an unlabelled domain.
+        labels_N: int64 class indices (N,), or None for an unlabelled domain. For a regression float32 (N, D), for a
+            segmentation int64 (N, H, W).
         seeds_N: int64, one number per record and draw: f(seed, epoch, index). Augmentations derive all their
             randomness from it, so they do not depend on batch size, rank or an interruption.
     """
@@ -40,14 +41,22 @@ class Batch:
         target: unlabelled real images, when the stage was given any.
         step: the training step, from 0.
         progress: step / steps, in [0, 1): DANN's p.
+        labelled: a few labelled images of the target domain, when the stage was given any beside the source.
         shared: a scratch dict for this batch: what one phase computed, the next may use.
+        measures: what `measure` was told since the engine last looked.
     """
 
     source: Side
     target: Side | None
     step: int
     progress: float
+    labelled: Side | None = None
     shared: dict[str, Any] = field(default_factory=dict)
+    measures: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def measure(self, name: str, value: torch.Tensor) -> None:
+        """Have a scalar logged as `phase/name` beside the losses; it is not minimized."""
+        self.measures[name] = value.detach()
 
     @property
     def real(self) -> Side:

@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,14 @@ from adaptgan.data.images import chw, to_float
 from adaptgan.data.manifest import Manifest
 from adaptgan.data.records import Record
 from adaptgan.data.shards import ShardReader, Unseal
-from adaptgan.datainfo import DataInfo
+from adaptgan.datainfo import DataInfo, TaskName
 from adaptgan.errors import DataError, SealedLabelsError
 from adaptgan.files import scratch
+
+_SEALED = (
+    "{folder}: the {what} of this data set are sealed. Only `evaluate` and `train --oracle` may read them; to train on "
+    "them on purpose, ingest it with `labels: open`."
+)
 
 
 def load_dataset(folder: Path | str, unseal: Unseal | None = None) -> ShardDataset:
@@ -81,6 +87,58 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
         """Whether `labels_N` can be read: there are labels, and they are not sealed to this reader."""
         return self.manifest.labels != "none" and not self.reader.sealed
 
+    def info_for(self, task: TaskName) -> DataInfo:
+        """`info` for a predictor of `task`: with the values' names and scales, or the classes of pixels.
+
+        Raises:
+            DataError: the records have no truth of that kind, or it is sealed.
+        """
+        if task == "regression":
+            values_ND, names = self._values
+            scales = tuple((float(m), float(s) or 1.0) for m, s in zip(values_ND.mean(0), values_ND.std(0), strict=True))
+            return replace(self.info, task=task, values=names, scales=scales)
+        if task == "segmentation":
+            return replace(self.info, task=task, classes=self._masks[1])
+        return self.info
+
+    def targets(self, task: TaskName) -> np.ndarray:
+        """The truth of every record: int64 labels (N,), float32 values (N, D), or int64 masks (N, H, W).
+
+        Raises:
+            SealedLabelsError: it is sealed.
+            DataError: the records have none of that kind.
+        """
+        if task == "regression":
+            return self._values[0]
+        return self._masks[0] if task == "segmentation" else self.labels_N
+
+    @cached_property
+    def _values(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        found = self._annotations("values", "numbers to predict", "`annotate: [values]`, or a `values` column")
+        names = tuple(sorted(found[0]))
+        if any(tuple(sorted(entry)) != names for entry in found):
+            raise DataError(f"{self.folder}: not all records have the values {', '.join(names)}. Ingest it again.")
+        return np.array([[entry[name] for name in names] for entry in found], np.float32), names
+
+    @cached_property
+    def _masks(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        from adaptgan.data.masks import decode
+
+        found = self._annotations("mask", "masks", "`annotate: [mask]`")
+        decoded = [decode(entry) for entry in found]
+        return np.stack([mask_HW for mask_HW, _ in decoded]).astype(np.int64), decoded[0][1]
+
+    def _annotations(self, name: str, what: str, how: str) -> list[Any]:
+        if self.reader.sealed:
+            raise SealedLabelsError(_SEALED.format(folder=self.folder, what="annotations"))
+        found = [content.get("annotations", {}).get(name) for content in self.reader.contents()]
+        if not found or any(entry is None for entry in found):
+            raise DataError(
+                f"{self.folder}: its records have no {what} (annotation `{name}`), and they are needed here. Ingest it "
+                f"with {how}."
+            )
+        return found
+
     def record(self, index: int) -> Record:
         """One record with its annotations and provenance; a sealed one comes with the image alone."""
         return self.reader.record(index)
@@ -94,10 +152,7 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
             DataError: there are none.
         """
         if self.reader.sealed:
-            raise SealedLabelsError(
-                f"{self.folder}: the labels of this data set are sealed. Only `evaluate` and `train --oracle` may read "
-                "them; to train on them on purpose, ingest it with `labels: open`."
-            )
+            raise SealedLabelsError(_SEALED.format(folder=self.folder, what="labels"))
         if self.manifest.labels == "none":
             raise DataError(
                 f"{self.folder}: this data set has no labels, and they are needed here. Ingest a labelled one: "

@@ -16,6 +16,7 @@ from adaptgan.data.images import chw, hwc, to_float
 from adaptgan.data.records import Record
 from adaptgan.data.sampler import Sampler
 from adaptgan.data.transforms import augment_record, build_transforms
+from adaptgan.datainfo import TaskName
 from adaptgan.errors import DataError, ParamsError
 
 Loading = Literal["auto", "device", "stream"]
@@ -42,6 +43,7 @@ class Loader:
         transforms: albumentations transforms for streamed images, `{name: …, option: …}` each.
         indices: the records to draw from; all when None.
         labels: whether batches carry labels.
+        task: which truth the labels are: classes, values or masks.
         salt: tells this stream's random numbers from another's in the same run.
 
     Raises:
@@ -64,6 +66,7 @@ class Loader:
         transforms: Sequence[Mapping[str, Any]] = (),
         indices: Sequence[int] | np.ndarray | None = None,
         labels: bool = True,
+        task: TaskName = "classification",
         salt: str = "source",
     ) -> None:
         self.device = torch.device(device)
@@ -71,7 +74,8 @@ class Loader:
         chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices, np.int64)
         sampler = Sampler(len(chosen), batch_size, seed, salt, rank, world_size)
         self.loading = _loading(loading, bool(transforms), dataset, self.device)
-        self._batches = _Batches(dataset, sampler, chosen, labels, transforms)
+        truth = dataset.targets(task) if labels else None
+        self._batches = _Batches(dataset, sampler, chosen, truth, transforms)
         self._workers = workers
         self._images: torch.Tensor | None = None
         self._labels: torch.Tensor | None = None
@@ -79,7 +83,7 @@ class Loader:
         self._next = -1
         if self.loading == "device":
             self._images = torch.from_numpy(dataset.images_NCHW).to(self.device)
-            self._labels = torch.from_numpy(dataset.labels_N).to(self.device) if labels else None
+            self._labels = None if truth is None else torch.from_numpy(truth).to(self.device)
 
     def batch(self, number: int) -> Side:
         """This rank's slice of batch `number`, from 0: images float in [-1, 1] (N, C, H, W) on the device."""
@@ -125,13 +129,13 @@ class _Batches(Dataset[Any]):
         dataset: ShardDataset,
         sampler: Sampler,
         chosen: np.ndarray,
-        labels: bool,
+        truth: np.ndarray | None,
         transforms: Sequence[Mapping[str, Any]],
     ) -> None:
         self._dataset = dataset
         self._sampler = sampler
         self._chosen = chosen
-        self._labels_N = dataset.labels_N if labels else None
+        self._truth_N = truth
         self._configs = list(transforms)
         self._transforms: Any = None
 
@@ -148,7 +152,7 @@ class _Batches(Dataset[Any]):
                 images = self._augmented(images, indices, seeds)
             except DataError as error:
                 return error  # raised in the main process: torch would wrap it in a worker's traceback
-        labels = None if self._labels_N is None else torch.from_numpy(self._labels_N[indices])
+        labels = None if self._truth_N is None else torch.from_numpy(self._truth_N[indices])
         return torch.from_numpy(np.ascontiguousarray(images)), labels, torch.from_numpy(seeds)
 
     def _augmented(self, images: np.ndarray, indices: np.ndarray, seeds: np.ndarray) -> np.ndarray:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from adaptgan.data.batch import Batch, Side
-from adaptgan.datainfo import DataInfo
+from adaptgan.datainfo import DataInfo, TaskName
+from adaptgan.methods.tasks import Classification, Task
 
 Losses = dict[str, torch.Tensor]
 """Named scalar terms; their sum is minimized."""
@@ -55,8 +56,8 @@ class Phase:
         optimizer: phases that train the same modules with equal options share one optimizer.
         repeats: turns in a row, each on a batch of its own (WGAN's n_critic, SimGAN's K_g).
         every: take a turn only each n-th step (StyleGAN2's lazy regularization).
-        start: first step of this phase.
-        stop: the step it ends before; None for the end of training.
+        start: first step of this phase; a float is a share of the whole training.
+        stop: the step it ends before, or a share of the training; None for the end.
         after: called after each optimizer step, without gradients (an EMA, a weight clip, an image history).
     """
 
@@ -66,9 +67,15 @@ class Phase:
     optimizer: OptimizerOptions
     repeats: int = 1
     every: int = 1
-    start: int = 0
-    stop: int | None = None
+    start: int | float = 0
+    stop: int | float | None = None
     after: Callable[[Batch], None] | None = None
+
+    def scheduled(self, steps: int) -> Phase:
+        """The same phase with shares of the training turned into steps."""
+        start = round(self.start * steps) if isinstance(self.start, float) else self.start
+        stop = round(self.stop * steps) if isinstance(self.stop, float) else self.stop
+        return replace(self, start=start, stop=stop)
 
     def active(self, step: int) -> bool:
         """Whether it takes its turn at this step."""
@@ -87,6 +94,12 @@ class Method(nn.Module):
 
     needs_labels: ClassVar[bool] = True
     """Whether it cannot train without source labels."""
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("classification",)
+    """What it can learn."""
+
+    takes_labelled: ClassVar[bool] = False
+    """Whether it also learns from a few labelled images of the target domain (`train --labelled`)."""
 
     moves_pixels: bool = False
     """Whether a translation may move what is in the image; class labels survive that, boxes and keypoints do not."""
@@ -142,18 +155,23 @@ class Predictor(Protocol):
 
 
 class ClassifierMethod(Method):
-    """Base of the methods whose product is one classifier; subclasses set `self.classifier`."""
+    """Base of the methods whose product is one predictor; subclasses set `self.classifier`.
+
+    A subclass that can learn more than classes takes a parameter `data: DataInfo` and sets
+    `self.task = task_of(data, …)`.
+    """
 
     classifier: nn.Module
+    augmentation: nn.Module
+    task: Task = Classification()
 
     def predictor(self) -> nn.Module:
         """The network that predicts: the classifier, or its teacher."""
         return self.classifier
 
     def predict(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """Class probabilities, (N, K), of images in [-1, 1]."""
-        logits_NK: torch.Tensor = self.predictor()(images_NCHW)
-        return logits_NK.softmax(1)
+        """What the task is about, of images in [-1, 1]: class probabilities (N, K), values, or pixels' classes."""
+        return self.task.predict(self.predictor()(images_NCHW))
 
     def features(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """The representation before the last layer, (N, F)."""
@@ -163,16 +181,22 @@ class ClassifierMethod(Method):
 
     def predict_with_features(self, images_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What `predict` and `features` give, in one pass."""
-        logits_NK, features_NF = self.predictor()(images_NCHW, features=True)
-        return logits_NK.softmax(1), features_NF
+        outputs, features_NF = self.predictor()(images_NCHW, features=True)
+        return self.task.predict(outputs), features_NF
+
+    def labelled_loss(self, batch: Batch) -> Losses:
+        """The task loss on the few labelled target images; no term when there are none."""
+        if batch.labelled is None:
+            return {}
+        x_NCHW = self.augmentation(batch.labelled.images_NCHW, batch.labelled.seeds_N)
+        return {"labelled": self.task.loss(self.classifier(x_NCHW), batch.labelled.labels)}
 
     def score(self, held_out: Side) -> dict[str, float]:
-        """Accuracy on held-out source images."""
+        """The task's score on held-out source images."""
         if held_out.labels_N is None:
             return {}
-        images = held_out.images_NCHW.split(512)
-        predicted_N = torch.cat([self.predict(part).argmax(1) for part in images])
-        return {"source_accuracy": (predicted_N == held_out.labels_N).float().mean().item()}
+        predicted = torch.cat([self.predict(part) for part in held_out.images_NCHW.split(512)])
+        return {f"source_{name}": value for name, value in self.task.score(predicted, held_out.labels_N).items()}
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from torch.nn import functional as F
 
 from adaptgan.components import nested
 from adaptgan.data.batch import Batch
+from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
-from adaptgan.methods.two_domains import BatchNormMode, forward_domains
+from adaptgan.methods.tasks import task_of
+from adaptgan.methods.two_domains import BatchNormMode, forward_domains, measure_classes, measure_domains
 from adaptgan.networks.domain import DomainHead
 from adaptgan.networks.layers import reverse_gradient
 
@@ -26,6 +28,7 @@ class DANN(ClassifierMethod):
     λ(p) = 2 / (1 + exp(−10 p)) − 1 from the training's progress p (2016, §5.2.2).
 
     Args:
+        data: what is learned.
         classifier: f and g.
         augmentation: what is done to both domains' images.
         domain_hidden: units of each of the domain head's two hidden layers.
@@ -36,9 +39,12 @@ class DANN(ClassifierMethod):
     """
 
     needs_target = True
+    takes_labelled = True
+    tasks = ("classification", "regression", "segmentation")
 
     def __init__(
         self,
+        data: DataInfo,
         classifier: nn.Module = nested("network", "conv_classifier"),
         augmentation: nn.Module = nested("augmentation", "warp"),
         domain_hidden: int = 1024,
@@ -51,7 +57,7 @@ class DANN(ClassifierMethod):
         self.classifier, self.augmentation = classifier, augmentation
         self.domain_head = DomainHead(classifier.n_features, domain_hidden)  # type: ignore[arg-type]
         self.strength, self.batch_norm = strength, batch_norm
-        self.label_smoothing, self.optimizer = label_smoothing, optimizer
+        self.task, self.optimizer = task_of(data, label_smoothing), optimizer
 
     def phases(self) -> Sequence[Phase]:
         """One player: the reversal makes the game."""
@@ -62,11 +68,15 @@ class DANN(ClassifierMethod):
         source, target = batch.source, batch.real
         x_s = self.augmentation(source.images_NCHW, source.seeds_N)
         x_t = self.augmentation(target.images_NCHW, target.seeds_N)
-        (logits_NK, f_s), (_, f_t) = forward_domains(self.classifier, x_s, x_t, self.batch_norm)
+        (outputs, f_s), (outputs_t, f_t) = forward_domains(self.classifier, x_s, x_t, self.batch_norm)
         λ = self.strength * (2 / (1 + math.exp(-10 * batch.progress)) - 1)
         domain_N = self.domain_head(reverse_gradient(torch.cat([f_s, f_t]), λ))
-        truth_N = torch.cat([torch.ones(len(f_s)), torch.zeros(len(f_t))]).to(domain_N)
+        truth_N = torch.cat([domain_N.new_ones(len(f_s)), domain_N.new_zeros(len(f_t))])
+        measure_domains(batch, domain_N, truth_N)
+        if self.task.name == "classification":
+            measure_classes(batch, outputs_t)
         return {
-            "task": F.cross_entropy(logits_NK, source.labels, label_smoothing=self.label_smoothing),
+            "task": self.task.loss(outputs, source.labels),
             "domain": F.binary_cross_entropy_with_logits(domain_N, truth_N),
+            **self.labelled_loss(batch),
         }

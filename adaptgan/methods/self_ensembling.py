@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from adaptgan.components import nested
 from adaptgan.data.batch import Batch
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
-from adaptgan.methods.two_domains import BatchNormMode, forward_domains
+from adaptgan.methods.tasks import Classification
+from adaptgan.methods.two_domains import BatchNormMode, forward_domains, measure_classes
 from adaptgan.objectives.entropy import mutual_information
 from adaptgan.training.ema import EMA
 
@@ -42,6 +43,7 @@ class SelfEnsembling(ClassifierMethod):
     """
 
     needs_target = True
+    takes_labelled = True
     training_only = ("classifier",)
 
     def __init__(
@@ -67,7 +69,7 @@ class SelfEnsembling(ClassifierMethod):
         self.teacher = EMA(classifier, teacher)
         self.consistency, self.information, self.threshold = consistency, information, threshold
         self.warmup, self.ramp, self.batch_norm = warmup, ramp, batch_norm
-        self.label_smoothing, self.optimizer = label_smoothing, optimizer
+        self.task, self.optimizer = Classification(label_smoothing), optimizer
 
     def phases(self) -> Sequence[Phase]:
         """One player; the teacher follows."""
@@ -79,10 +81,11 @@ class SelfEnsembling(ClassifierMethod):
         strong_s = self.augmentation(source.images_NCHW, source.seeds_N)
         strong_t = self.augmentation(target.images_NCHW, target.seeds_N)
         (logits_s, _), (logits_t, _) = forward_domains(self.classifier, strong_s, strong_t, self.batch_norm)
-        task = F.cross_entropy(logits_s, source.labels, label_smoothing=self.label_smoothing)
+        measure_classes(batch, logits_t)
+        task = self.task.loss(logits_s, source.labels)
         w = self.weight(batch.progress)
         if w == 0:
-            return {"task": task}
+            return {"task": task, **self.labelled_loss(batch)}
         confidence_N, label_N = self.teach(target.images_NCHW, target.seeds_N).max(1)
         sure_N = (confidence_N > self.threshold).float()
         consistency = (sure_N * F.cross_entropy(logits_t, label_N, reduction="none")).mean()
@@ -90,6 +93,7 @@ class SelfEnsembling(ClassifierMethod):
             "task": task,
             "consistency": w * self.consistency * consistency,
             "information": -w * self.information * mutual_information(logits_t),
+            **self.labelled_loss(batch),
         }
 
     @torch.no_grad()

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from adaptgan.components import nested
 from adaptgan.data.batch import Batch
+from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
+from adaptgan.methods.tasks import task_of
 from adaptgan.training.ema import EMA
 
 
 class Supervised(ClassifierMethod):
-    """min CE(f(augment(x)), y); predicts with an average of the weights.
+    """min CE(f(augment(x)), y) (squared error for a regression); predicts with an average of the weights.
 
     Args:
+        data: what is learned.
         classifier: f.
         augmentation: what is done to the images.
         label_smoothing: share of the label spread over all classes.
@@ -25,10 +27,13 @@ class Supervised(ClassifierMethod):
         optimizer: how f learns.
     """
 
+    tasks = ("classification", "regression", "segmentation")
+    takes_labelled = True
     training_only = ("classifier",)
 
     def __init__(
         self,
+        data: DataInfo,
         classifier: nn.Module = nested("network", "conv_classifier"),
         augmentation: nn.Module = nested("augmentation", "warp"),
         label_smoothing: float = 0.1,
@@ -38,7 +43,7 @@ class Supervised(ClassifierMethod):
         super().__init__()
         self.classifier, self.augmentation = classifier, augmentation
         self.average = EMA(classifier, ema)
-        self.label_smoothing, self.optimizer = label_smoothing, optimizer
+        self.task, self.optimizer = task_of(data, label_smoothing), optimizer
 
     def phases(self) -> Sequence[Phase]:
         """One player."""
@@ -47,8 +52,8 @@ class Supervised(ClassifierMethod):
     def loss(self, batch: Batch) -> Losses:
         """Cross-entropy on augmented source images."""
         x_NCHW = self.augmentation(batch.source.images_NCHW, batch.source.seeds_N)
-        logits_NK: torch.Tensor = self.classifier(x_NCHW)
-        return {"task": F.cross_entropy(logits_NK, batch.source.labels, label_smoothing=self.label_smoothing)}
+        outputs: torch.Tensor = self.classifier(x_NCHW)
+        return {"task": self.task.loss(outputs, batch.source.labels), **self.labelled_loss(batch)}
 
     def follow(self, batch: Batch) -> None:
         """The average follows the classifier."""

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from adaptgan.data.batch import Batch
 from adaptgan.networks.layers import frozen_statistics
 
 BatchNormMode = Literal["joint", "separate"]
@@ -27,3 +28,15 @@ def forward_domains(
     with frozen_statistics(classifier):
         source = classifier(source_NCHW, features=True)
     return source, classifier(target_NCHW, features=True)
+
+
+def measure_domains(batch: Batch, logits_N: torch.Tensor, truth_N: torch.Tensor) -> None:
+    """Log `domain_accuracy`, the share of the domain head's decisions that are right; truth is 1 or 0."""
+    batch.measure("domain_accuracy", ((logits_N > 0) == (truth_N > 0.5)).float().mean())
+
+
+def measure_classes(batch: Batch, target_logits_NK: torch.Tensor) -> None:
+    """Log `largest_class`, the largest share of the batch's target images that is predicted as one class."""
+    classes_K = torch.arange(target_logits_NK.shape[1], device=target_logits_NK.device)
+    counts_K = (target_logits_NK.argmax(1, keepdim=True) == classes_K).sum(0)
+    batch.measure("largest_class", counts_K.max() / len(target_logits_NK))

@@ -11,7 +11,7 @@ from adaptgan.datainfo import DataInfo
 class ConvClassifier(nn.Module):
     """Stages of convolution, BatchNorm, 2×2 max-pooling and ReLU, then one hidden layer.
 
-    (N, C, H, W) in [-1, 1] -> logits (N, K); with `features=True` also the hidden layer (N, F).
+    (N, C, H, W) in [-1, 1] -> logits (N, K), or D values; with `features=True` also the hidden layer (N, F).
 
     Args:
         data: shape and classes.
@@ -48,7 +48,7 @@ class ConvClassifier(nn.Module):
             nn.Flatten(), nn.Linear(channels * grid * grid, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()
         )
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden, data.n_classes)
+        self.head = nn.Linear(hidden, data.n_outputs)
         self.n_features = hidden
 
     def forward(

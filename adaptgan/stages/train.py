@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ import torch
 from lightning_fabric import Fabric
 
 from adaptgan import __version__
+from adaptgan.components import ComponentSpec
+from adaptgan.data.augmentation import check_keeps_geometry
 from adaptgan.data.batch import Side
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.images import to_float
 from adaptgan.data.loader import Loader
-from adaptgan.errors import DataError, ParamsError
+from adaptgan.datainfo import TaskName
+from adaptgan.errors import ComponentError, DataError, ParamsError
 from adaptgan.files import fingerprint, scratch, staged
 from adaptgan.methods.base import Guard, Method
 from adaptgan.models import load_model, save_model
@@ -34,9 +39,10 @@ def train(
     params: Params,
     section: str,
     *,
-    source: Path,
     out: Path,
+    source: Path | None = None,
     target: Path | None = None,
+    labelled: Path | None = None,
     guard: Path | None = None,
     oracle: bool = False,
     log: Path | None = None,
@@ -46,9 +52,10 @@ def train(
     Args:
         params: the parsed params.yaml.
         section: its train section, such as `refiner` or `task.dann`.
-        source: labelled data set.
         out: model folder to write.
+        source: labelled data set.
         target: unlabelled data set of the real domain; its labels are never opened.
+        labelled: a few labelled images of the real domain, beside the source or in its place.
         guard: a trained classifier of the source, for methods that ask one.
         oracle: allow `source` to be a sealed data set: the row that bounds what is possible.
         log: folder for losses, image grids and timing.
@@ -62,14 +69,18 @@ def train(
     training = options.training
     rank = int(os.environ.get("RANK", "0"))
 
-    real = ShardDataset(target) if target else None
-    data = ShardDataset(source, unseal="oracle" if oracle else None)
-    _check_domains(data, real)
+    if source is None and labelled is None:
+        raise ParamsError(f"{section}: nothing to learn from. Give a labelled data set: `--source DIR`.")
+    sets = {
+        role: ShardDataset(path, unseal="oracle" if oracle and role == "source" else None)
+        for role, path in (("source", source), ("target", target), ("labelled", labelled))
+        if path is not None
+    }
+    data = sets.get("source") or sets["labelled"]
+    _check_domains(data, [other for other in sets.values() if other is not data])
     device = pick_device(training.device)
     precision = pick_precision(training.precision, device)
-    inputs = {"source": {"path": str(source), "digest": data.digest}}
-    if real is not None:
-        inputs["target"] = {"path": str(target), "digest": real.digest}
+    inputs = {role: {"path": str(one.folder), "digest": one.digest} for role, one in sets.items()}
     frozen = Guard()
     if guard is not None:
         frozen = Guard(load_model(guard))
@@ -77,13 +88,17 @@ def train(
         _check_guard(guard, frozen.model, data)
 
     seed_all(params.seed, section, "weights")
-    method: Method = registry.build("method", config, f"{section}.method", [data.info, frozen])
-    _check_inputs(method, section, data, real)
+    _check_task(config, options.learns, section)
+    info = data.info_for(options.learns)
+    method: Method = registry.build("method", config, f"{section}.method", [info, frozen])
+    method.info = info
+    _check_inputs(method, section, sets, options.learns)
     versions = _versions(config)
-    resolved = {"method": config, "training": training.model_dump(mode="json")}
+    resolved = {"method": config, "learns": options.learns, "training": training.model_dump(mode="json")}
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     digests = {role: value["digest"] for role, value in inputs.items()}
-    identity = fingerprint(section, resolved, digests, versions, params.seed, device.type, precision, world_size)
+    decisive = {**resolved, "training": training.model_dump(mode="json", exclude={"on_alarm"})}  # alarms change no weight
+    identity = fingerprint(section, decisive, digests, versions, params.seed, device.type, precision, world_size)
 
     log = log or Path("reports/runs") / section
     folder = scratch() / "runs" / identity[:20]
@@ -91,7 +106,7 @@ def train(
         "train",
         section,
         {**resolved, "precision": precision, "fingerprint": identity},
-        {"source": source, **({"target": target} if target else {}), **({"guard": guard} if guard else {})},
+        {role: one.folder for role, one in sets.items()} | ({"guard": guard} if guard else {}),
         {"out": out, "log": log},
         seed=params.seed,
         tracking=params.pipeline.tracking,
@@ -103,27 +118,27 @@ def train(
         run.device = fabric.device
         if frozen.model is not None:
             frozen.model.to(fabric.device)
-        with _feeds(fabric, data, real, training, method, params.seed) as feeds:
-            fit(fabric, run, feeds, training, params.seed)
+        card = {
+            "section": section,
+            **resolved,
+            "data": asdict(info),
+            "fingerprint": identity,
+            "inputs": inputs,
+            "versions": versions,
+            "precision": precision,
+        }
+
+        def keep(folder: Path) -> None:
+            known = {"steps": run.step, "scores": run.scores, "alarms": run.alarms}
+            with staged(folder) as result:
+                save_model(method, card | known, result)
+                if folder == out and (run.folder / "snapshots").is_dir():
+                    shutil.copytree(run.folder / "snapshots", result / "snapshots")
+
+        with _feeds(fabric, sets, training, method, params.seed, options.learns) as feeds:
+            fit(fabric, run, feeds, training, params.seed, keep)
         if fabric.is_global_zero:
-            card = {
-                "section": section,
-                **resolved,
-                "data": {
-                    "channels": data.info.channels,
-                    "height": data.info.height,
-                    "width": data.info.width,
-                    "classes": list(data.info.classes),
-                },
-                "fingerprint": identity,
-                "inputs": inputs,
-                "versions": versions,
-                "steps": run.steps,
-                "scores": run.scores,
-                "precision": precision,
-            }
-            with staged(out) as result:
-                save_model(method, card, result)
+            keep(out)
         stage.results = {**run.scores, "steps": run.steps, "train_seconds": round(run.seconds, 2)}
         from adaptgan.plugins import plugins
 
@@ -139,21 +154,22 @@ class _feeds:  # noqa: N801 - reads as a function
     def __init__(
         self,
         fabric: Fabric,
-        data: ShardDataset,
-        real: ShardDataset | None,
+        sets: Mapping[str, ShardDataset],
         training: Training,
         method: Method,
         seed: int,
+        task: TaskName,
     ) -> None:
-        self.loaders: list[Loader] = []
-        self.args = (fabric, data, real, training, method, seed)
+        self.loaders: dict[str, Loader] = {}
+        self.args = (fabric, sets, training, method, seed, task)
 
     def __enter__(self) -> Feeds:
-        fabric, data, real, training, method, seed = self.args
+        fabric, sets, training, method, seed, task = self.args
         if training.batch_size % fabric.world_size:
             raise ParamsError(
                 f"training.batch_size: {training.batch_size} cannot be split evenly over {fabric.world_size} processes."
             )
+        data = sets.get("source") or sets["labelled"]
         learn, held = split(len(data), training.validation, seed)
         common: dict[str, Any] = {
             "batch_size": training.batch_size,
@@ -163,29 +179,23 @@ class _feeds:  # noqa: N801 - reads as a function
             "world_size": fabric.world_size,
             "loading": training.loading,
             "workers": training.workers,
+            "task": task,
         }
-        source = Loader(
-            data,
-            indices=learn,
-            labels=data.has_labels,
-            transforms=training.transforms,
-            salt="source",
-            **common,
-        )
-        self.loaders.append(source)
-        target = None
-        if real is not None and method.needs_target:
-            target = Loader(real, labels=False, salt="target", **common)
-            self.loaders.append(target)
+        with_labels: dict[str, Any] = {"labels": data.has_labels, "transforms": training.transforms}
+        self.loaders["source"] = Loader(data, indices=learn, salt="source", **with_labels, **common)
+        if "target" in sets and method.needs_target:
+            self.loaders["target"] = Loader(sets["target"], labels=False, salt="target", **common)
+        if "labelled" in sets and sets["labelled"] is not data:
+            self.loaders["labelled"] = Loader(sets["labelled"], salt="labelled", **common)
         held_out = None
         if len(held):
             images = torch.from_numpy(np.ascontiguousarray(data.images_NCHW[held])).to(fabric.device)
-            labels = torch.from_numpy(data.labels_N[held]).to(fabric.device) if data.has_labels else None
+            labels = torch.from_numpy(data.targets(task)[held]).to(fabric.device) if data.has_labels else None
             held_out = Side(to_float(images), labels, torch.arange(len(held), device=fabric.device))
-        return Feeds(source, target, held_out)
+        return Feeds(**self.loaders, held_out=held_out)
 
     def __exit__(self, *_: object) -> None:
-        for loader in self.loaders:
+        for loader in self.loaders.values():
             loader.close()
 
 
@@ -196,36 +206,65 @@ def split(count: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndar
     return np.sort(order[held:]), np.sort(order[:held])
 
 
-def _check_domains(data: ShardDataset, real: ShardDataset | None) -> None:
-    if real is None:
-        return
-    mine, theirs = data.info, real.info
-    if (mine.channels, mine.height, mine.width) != (theirs.channels, theirs.height, theirs.width):
-        raise DataError(
-            f"{data.folder} has images of {mine.channels}×{mine.height}×{mine.width}, {real.folder} of "
-            f"{theirs.channels}×{theirs.height}×{theirs.width} (channels, height, width). Ingest both with the same "
-            "`size` and `mode`."
-        )
-    if mine.classes and theirs.classes and mine.classes != theirs.classes:
-        only_mine = sorted(set(mine.classes) - set(theirs.classes))
-        only_theirs = sorted(set(theirs.classes) - set(mine.classes))
-        raise DataError(
-            f"The class sets differ: only {data.folder} has {only_mine or 'none'}, only {real.folder} has "
-            f"{only_theirs or 'none'}. Name the classes alike in both (or ingest the target unlabelled)."
+def _check_domains(data: ShardDataset, others: Sequence[ShardDataset]) -> None:
+    mine = data.info
+    for other in others:
+        theirs = other.info
+        if (mine.channels, mine.height, mine.width) != (theirs.channels, theirs.height, theirs.width):
+            raise DataError(
+                f"{data.folder} has images of {mine.channels}×{mine.height}×{mine.width}, {other.folder} of "
+                f"{theirs.channels}×{theirs.height}×{theirs.width} (channels, height, width). Ingest both with the "
+                "same `size` and `mode`."
+            )
+        if mine.classes and theirs.classes and mine.classes != theirs.classes:
+            only_mine = sorted(set(mine.classes) - set(theirs.classes))
+            only_theirs = sorted(set(theirs.classes) - set(mine.classes))
+            raise DataError(
+                f"The class sets differ: only {data.folder} has {only_mine or 'none'}, only {other.folder} has "
+                f"{only_theirs or 'none'}. Name the classes alike in both (or ingest the target unlabelled)."
+            )
+
+
+def _check_task(config: dict[str, Any], task: TaskName, section: str) -> None:
+    """A method that cannot learn this kind of truth says so before anything is built."""
+    registry = components()
+    method: Any = registry.load(registry.find("method", config["name"]))
+    known = getattr(method, "tasks", ("classification",))
+    if task not in known:
+        able = [spec.name for spec in registry.specs("method") if task in _tasks(spec)]
+        raise ParamsError(
+            f"{section}.learns: the method {config['name']!r} learns {' or '.join(known)}, not {task}. "
+            f"Methods that do: {', '.join(able)}."
         )
 
 
-def _check_inputs(method: Method, section: str, data: ShardDataset, real: ShardDataset | None) -> None:
+def _tasks(spec: ComponentSpec) -> tuple[str, ...]:
+    try:
+        return getattr(components().load(spec), "tasks", ("classification",))
+    except ComponentError:  # a broken plugin is no answer here, and no reason to stop either
+        return ()
+
+
+def _check_inputs(method: Method, section: str, sets: Mapping[str, ShardDataset], task: TaskName) -> None:
     name = type(method).__name__
+    data = sets.get("source") or sets["labelled"]
     if method.needs_labels and data.manifest.labels == "none":
         raise DataError(
             f"{data.folder}: {name} learns from source labels, and this data set has none. Put the images in one "
             "folder per class, or add a `label` to metadata.jsonl, and ingest again."
         )
     if method.needs_labels:
-        data.labels_N  # noqa: B018 - a sealed set says so now, not after the set-up
-    if method.needs_target and real is None:
+        data.targets(task)  # a sealed set says so now, not after the set-up
+    if method.needs_target and "target" not in sets:
         raise ParamsError(f"{section}: {name} adapts to a target; give one with `--target DIR`.")
+    if "labelled" in sets and sets["labelled"] is not data and not method.takes_labelled:
+        able = [s.name for s in components().specs("method") if getattr(components().load(s), "takes_labelled", False)]
+        raise ParamsError(
+            f"{section}: {name} makes no use of --labelled beside --source. Methods that do: {', '.join(able)}."
+        )
+    if task != "classification":
+        for option in ("augmentation", "weak_augmentation"):
+            check_keeps_geometry(getattr(method, option, None), f"{section}.method.{option}")
 
 
 def _check_guard(folder: Path, model: Any, data: ShardDataset) -> None:

@@ -34,7 +34,7 @@ class Engine:
         self.fabric = fabric
         self.method = method
         self.steps = steps
-        self.phases: Sequence[Phase] = method.phases()
+        self.phases: Sequence[Phase] = [phase.scheduled(steps) for phase in method.phases()]
         self.statistics = Statistics(fabric.device)
         _check_phases(method, self.phases)
         if channels_last:
@@ -47,13 +47,14 @@ class Engine:
         for name, child in self.networks.items():
             network: Any = torch.compile(child) if compile else child
             setattr(method, name, fabric.setup_module(network))
-        self.phases = method.phases()  # bound to the wrapped modules, should a method capture one
+        # Asked once more: bound to the wrapped modules, should a method capture one.
+        self.phases = [phase.scheduled(steps) for phase in method.phases()]
 
     def step(self, batches: Sequence[Batch]) -> dict[str, torch.Tensor]:
         """One training step: every active phase, in order; repeat r uses `batches[r]`.
 
         Returns:
-            Detached scalars on the device, keyed `phase/term`.
+            Detached scalars on the device, losses and measures, keyed `phase/term`.
         """
         step = batches[0].step
         seen: dict[str, torch.Tensor] = {}
@@ -92,6 +93,7 @@ class Engine:
     def _minimize(self, phase: Phase, optimizer: torch.optim.Optimizer, batch: Batch) -> dict[str, torch.Tensor]:
         optimizer.zero_grad(set_to_none=True)
         with self.fabric.autocast():  # the wrapped networks have it anyway; this is for teachers and guards
+            batch.measures.clear()
             terms = phase.loss(batch)
         self.fabric.backward(torch.stack(list(terms.values())).sum())
         if phase.optimizer.clip:
@@ -101,7 +103,8 @@ class Engine:
         if phase.after is not None:
             with torch.no_grad():
                 phase.after(batch)
-        return {f"{phase.name}/{term}": value.detach() for term, value in terms.items()}
+        seen = {**terms, **batch.measures}
+        return {f"{phase.name}/{term}": value.detach() for term, value in seen.items()}
 
     @contextmanager
     def _turn(self, phase: Phase) -> Iterator[None]:

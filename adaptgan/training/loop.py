@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from lightning_fabric import Fabric
 
 from adaptgan.data.batch import Batch, Side
 from adaptgan.data.loader import Loader
-from adaptgan.errors import Interrupted
+from adaptgan.errors import Interrupted, TrainingError
 from adaptgan.params import Training
 from adaptgan.plugins import plugins
 from adaptgan.training.checkpoints import Checkpoints
@@ -31,20 +32,30 @@ class Feeds:
     Attributes:
         source: labelled synthetic images.
         target: unlabelled real images, or None.
+        labelled: a few labelled real images beside the source, or None.
         held_out: source images kept for scoring, or None.
     """
 
     source: Loader
     target: Loader | None = None
+    labelled: Loader | None = None
     held_out: Side | None = None
 
     def batch(self, number: int, run: Run) -> Batch:
         """Batch `number`; the same one however often and in whatever order it is asked for."""
         target = self.target.batch(number) if self.target else None
-        return Batch(self.source.batch(number), target, run.step, run.step / run.steps)
+        labelled = self.labelled.batch(number) if self.labelled else None
+        return Batch(self.source.batch(number), target, run.step, run.step / run.steps, labelled)
 
 
-def fit(fabric: Fabric, run: Run, feeds: Feeds, training: Training, seed: int) -> None:
+def fit(
+    fabric: Fabric,
+    run: Run,
+    feeds: Feeds,
+    training: Training,
+    seed: int,
+    keep: Callable[[Path], None] | None = None,
+) -> None:
     """Train `run.method` to `run.steps`, resuming the newest checkpoint of the same fingerprint.
 
     Args:
@@ -53,10 +64,12 @@ def fit(fabric: Fabric, run: Run, feeds: Feeds, training: Training, seed: int) -
         feeds: the data.
         training: how.
         seed: the pipeline's seed.
+        keep: writes the method as it is into a folder; called for `training.snapshots`.
 
     Raises:
         Interrupted: SIGTERM or SIGINT came; a checkpoint was written first.
         NonFiniteLoss: a loss became NaN or infinite.
+        TrainingError: a plugin set `run.halt` (an alarm, where `training.on_alarm` says stop); a checkpoint is written.
     """
     fire = plugins().fire
     engine = Engine(fabric, run.method, run.steps, compile=training.compile, channels_last=training.channels_last)
@@ -65,11 +78,12 @@ def fit(fabric: Fabric, run: Run, feeds: Feeds, training: Training, seed: int) -
     run.method.train()
     fire("adaptgan_before_train", run=run)
     turns = max(phase.repeats for phase in engine.phases)
+    kept = {round(run.steps * (i + 1) / (training.snapshots + 1)) for i in range(training.snapshots)}
     clock = time.perf_counter()
     saved = run.step
     try:
         with _signals() as stop:
-            while run.step < run.steps:
+            while run.step < run.steps and not run.halt:
                 seed_all(seed, run.name, run.step, fabric.global_rank)
                 batches = [feeds.batch(run.step * turns + turn, run) for turn in range(turns)]
                 losses = engine.step(batches)
@@ -86,6 +100,8 @@ def fit(fabric: Fabric, run: Run, feeds: Feeds, training: Training, seed: int) -
                     run.seconds, clock = run.seconds + now - clock, now
                 if logs:
                     _read_out(fabric, engine, run)
+                if keep and run.step in kept and fabric.is_global_zero:
+                    keep(run.folder / "snapshots" / f"{run.step:06d}")
                 if due and not last:
                     engine.statistics.check()
                     _save(fabric, engine, checkpoints, run)
@@ -95,11 +111,13 @@ def fit(fabric: Fabric, run: Run, feeds: Feeds, training: Training, seed: int) -
                         f"{run.name} was stopped by a signal after step {run.step} of {run.steps}; a checkpoint is "
                         "written, and the same command goes on from there."
                     )
-        if feeds.held_out is not None:
+        if feeds.held_out is not None and not run.halt:
             _score(run, feeds.held_out)
         # The finished state too: should writing the result fail (a full disk), nothing is trained again.
         if saved < run.step:
             _save(fabric, engine, checkpoints, run)
+        if run.halt:
+            raise TrainingError(run.halt)
     except NonFiniteLoss as error:
         error.args = (_advice(error, run, checkpoints),)
         fire("adaptgan_on_train_error", run=run, error=error)
@@ -116,6 +134,7 @@ def _resume(engine: Engine, checkpoints: Checkpoints, run: Run) -> None:
     engine.load_state_dict(state["engine"])
     run.step = run.resumed_from = state["step"]
     run.seconds, run.history, run.memo = state["seconds"], state["history"], state["memo"]
+    run.alarms = state["alarms"]
     plugins().fire("adaptgan_load_state", run=run, state=state["plugins"])
 
 
@@ -132,6 +151,7 @@ def _save(fabric: Fabric, engine: Engine, checkpoints: Checkpoints, run: Run) ->
                 "seconds": run.seconds,
                 "history": run.history,
                 "memo": run.memo,
+                "alarms": run.alarms,
                 "plugins": held,
                 "params": run.params,
                 "fingerprint": run.fingerprint,

@@ -32,6 +32,8 @@ class Run:
         seconds: time spent training, over all interruptions.
         history: every read-out of the losses so far: `{"step": …, "seconds": …, "losses": {…}}`.
         scores: the method's scores on held-out source data, known at the end.
+        alarms: what went wrong without stopping the training: `{"step": …, "alarm": …, "message": …}`.
+        halt: why a plugin wants the training to end after a checkpoint; empty: it goes on.
         memo: plain values that plugins keep with the run (MLflow's run id); saved in checkpoints.
     """
 
@@ -50,4 +52,6 @@ class Run:
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    halt: str = ""
     memo: dict[str, Any] = field(default_factory=dict)

@@ -295,7 +295,7 @@ def test_a_phase_that_trains_a_stranger_is_refused() -> None:
         def phases(self) -> list[Phase]:
             return [Phase("x", ("nobody",), self.loss, self.optimizer)]
 
-    method = Odd(nn.Identity(), nn.Identity())
+    method = Odd(INFO, nn.Identity(), nn.Identity())
     with pytest.raises(ValueError, match="no child of Odd"):
         engine(method)
 
