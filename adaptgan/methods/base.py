@@ -25,6 +25,7 @@ class OptimizerOptions:
         name: the algorithm.
         lr: learning rate at its peak.
         betas: decay of Adam's first and second moments.
+        eps: what Adam adds to the root of the second moment; gradients well below it move little.
         momentum: of sgd and rmsprop.
         weight_decay: L2 for adam, sgd and rmsprop, decoupled for adamw.
         schedule: how the rate moves with p = (step - start) / (stop - start) of its phase: `constant`; `linear`:
@@ -37,6 +38,7 @@ class OptimizerOptions:
     name: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
     momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: Literal["constant", "linear", "cosine", "one_cycle", "inverse_decay"] = "constant"

@@ -14,7 +14,13 @@ from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
 from adaptgan.methods.tasks import task_of
-from adaptgan.methods.two_domains import BatchNormMode, forward_domains, measure_classes, measure_domains
+from adaptgan.methods.two_domains import (
+    BatchNormMode,
+    augment_domains,
+    forward_domains,
+    measure_classes,
+    measure_domains,
+)
 from adaptgan.networks.domain import DomainHead
 from adaptgan.networks.layers import reverse_gradient
 
@@ -66,8 +72,7 @@ class DANN(ClassifierMethod):
     def loss(self, batch: Batch) -> Losses:
         """Task loss on the source, domain loss on both halves."""
         source, target = batch.source, batch.real
-        x_s = self.augmentation(source.images_NCHW, source.seeds_N)
-        x_t = self.augmentation(target.images_NCHW, target.seeds_N)
+        x_s, x_t = augment_domains(self.augmentation, source, target)
         (outputs, f_s), (outputs_t, f_t) = forward_domains(self.classifier, x_s, x_t, self.batch_norm)
         λ = self.strength * (2 / (1 + math.exp(-10 * batch.progress)) - 1)
         domain_N = self.domain_head(reverse_gradient(torch.cat([f_s, f_t]), λ))

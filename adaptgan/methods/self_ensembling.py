@@ -12,7 +12,7 @@ from adaptgan.components import nested
 from adaptgan.data.batch import Batch
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
 from adaptgan.methods.tasks import Classification
-from adaptgan.methods.two_domains import BatchNormMode, forward_domains, measure_classes
+from adaptgan.methods.two_domains import BatchNormMode, augment_domains, forward_domains, measure_classes
 from adaptgan.objectives.entropy import mutual_information
 from adaptgan.training.ema import EMA
 
@@ -78,8 +78,7 @@ class SelfEnsembling(ClassifierMethod):
     def loss(self, batch: Batch) -> Losses:
         """Task loss on the source; consistency and information on the target."""
         source, target = batch.source, batch.real
-        strong_s = self.augmentation(source.images_NCHW, source.seeds_N)
-        strong_t = self.augmentation(target.images_NCHW, target.seeds_N)
+        strong_s, strong_t = augment_domains(self.augmentation, source, target)
         (logits_s, _), (logits_t, _) = forward_domains(self.classifier, strong_s, strong_t, self.batch_norm)
         measure_classes(batch, logits_t)
         task = self.task.loss(logits_s, source.labels)

@@ -74,7 +74,8 @@ class Regression:
 
     def loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean squared error of the standardized values."""
-        mean_D, std_D = self.scales_D2.to(labels).unbind(1)
+        self.scales_D2 = self.scales_D2.to(labels)  # moved once: a GPU is waited for while it takes a copy
+        mean_D, std_D = self.scales_D2.unbind(1)
         return F.mse_loss(outputs.float(), (labels - mean_D) / std_D)
 
     def predict(self, outputs: torch.Tensor) -> torch.Tensor:

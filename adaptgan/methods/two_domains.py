@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from adaptgan.data.batch import Batch
+from adaptgan.data.batch import Batch, Side
 from adaptgan.networks.layers import frozen_statistics
 
 BatchNormMode = Literal["joint", "separate"]
@@ -15,6 +15,14 @@ BatchNormMode = Literal["joint", "separate"]
 statistics; the running ones, which predict, follow the target."""
 
 Outputs = tuple[torch.Tensor, torch.Tensor]
+
+
+def augment_domains(augmentation: nn.Module, source: Side, target: Side) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both domains' images, changed in one call: the same pixels as in two, each record has its own seed."""
+    images_NCHW = torch.cat([source.images_NCHW, target.images_NCHW])
+    changed_NCHW = augmentation(images_NCHW, torch.cat([source.seeds_N, target.seeds_N]))
+    n = len(source.seeds_N)
+    return changed_NCHW[:n], changed_NCHW[n:]
 
 
 def forward_domains(

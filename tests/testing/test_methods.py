@@ -24,6 +24,11 @@ SMALL = {"name": "conv_classifier", "widths": [8, 8], "hidden": 16}
 CONFIGS: dict[str, dict[str, Any]] = {
     "supervised": {"classifier": SMALL},
     "dann": {"classifier": SMALL},
+    "cdan": {"classifier": SMALL},
+    "mmd": {"classifier": SMALL},
+    "deep_coral": {"classifier": SMALL},
+    "adda": {"classifier": SMALL},
+    "mcd": {"classifier": SMALL},
     "self_ensembling": {"classifier": SMALL},
     "simgan": {
         "refiner": {"name": "simgan_refiner", "channels": 8, "blocks": 1},
