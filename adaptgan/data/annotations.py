@@ -1,13 +1,18 @@
-"""The geometry inside annotations: boxes and keypoints that must move when an image does.
+"""The geometry inside annotations: boxes, keypoints and masks that must move when an image does.
 
 Boxes are `[x, y, width, height]` in pixels (COCO), under `boxes` or, as Hugging Face has it, under `objects: {bbox}`.
-Keypoints are `[x, y]` or `[x, y, visibility]` in pixels, under `keypoints`. Everything else is carried unchanged.
+Keypoints are `[x, y]` or `[x, y, visibility]` in pixels, under `keypoints`. A mask is under `mask` (see `data.masks`).
+Numbers to be predicted are under `values`; what a change of the image does to them nobody knows here. Everything else
+is carried unchanged.
 """
 
 from __future__ import annotations
 
 import copy
 from typing import Any
+
+from adaptgan.data.masks import resized
+from adaptgan.errors import DataError
 
 
 def boxes(annotations: dict[str, Any]) -> list[list[float]]:
@@ -37,9 +42,23 @@ def moved(
 
 
 def scaled(annotations: dict[str, Any], across: float, down: float) -> dict[str, Any]:
-    """The annotations of an image that was resized by these factors of width and height."""
-    return moved(
+    """The annotations of an image that was resized by these factors of width and height.
+
+    Raises:
+        DataError: they hold values, such as a length in pixels, which may not be true of the resized image.
+    """
+    if "values" in annotations:
+        raise DataError(
+            f"the annotation `values` ({', '.join(annotations['values'])}) was measured on the image at its own size, "
+            "and may be wrong after resizing. Leave `size` out: the digit data sets draw at any `image_size` and "
+            "measure afterwards; for your own, resize images and values together before."
+        )
+    changed = moved(
         annotations,
         [[x * across, y * down, width * across, height * down] for x, y, width, height in boxes(annotations)],
         [[x * across, y * down, *rest] for x, y, *rest in keypoints(annotations)],
     )
+    if "mask" in changed:
+        height, width = changed["mask"]["size"]
+        changed["mask"] = resized(changed["mask"], round(height * down), round(width * across))
+    return changed

@@ -175,11 +175,9 @@ class Warp(Augmentation):
         right, below = ((2 * draws[:, column] - 1) * 2 * self.translate for column in (4, 5))
         cos, sin = turn.cos(), turn.sin()
         # Inverse of R(turn) · [[1, slant], [0, 1]] · diag(across, down), in units of the image's own half width.
-        row_x = torch.stack([cos + slant * sin, sin - slant * cos], 1) / across[:, None]
-        row_y = torch.stack([-sin, cos], 1) / down[:, None]
-        linear = torch.stack([row_x, row_y], 1)
-        units = linear.new_tensor([[1.0, aspect], [1.0 / aspect, 1.0]])
-        linear = linear * units
+        row_x = [(cos + slant * sin) / across, (sin - slant * cos) / across * aspect]
+        row_y = [-sin / down * (1 / aspect), cos / down]
+        linear = torch.stack([*row_x, *row_y], 1).view(-1, 2, 2)
         shift = torch.stack([right, below], 1)
         offset = -(linear * shift[:, None, :]).sum(2, keepdim=True)
         return torch.cat([linear, offset], 2)
@@ -194,7 +192,8 @@ class Warp(Augmentation):
         if self.elastic:
             knots = self.elastic_knots
             field = normal(seeds_N, view, 2 * knots * knots, _ELASTIC).view(count, 2, knots, knots)
-            per_pixel = field.new_tensor([2 / width, 2 / height]).view(1, 2, 1, 1)
+            per_pixel = torch.full((1, 2, 1, 1), 2 / width, device=images.device)
+            per_pixel[:, 1].fill_(2 / height)
             smooth = F.interpolate(field * self.elastic, (height, width), mode="bicubic", align_corners=True)
             grid = grid + smooth * per_pixel
         # grid_sample fills with zeros, so the images are moved to where `pad` is zero.

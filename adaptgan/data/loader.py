@@ -88,10 +88,9 @@ class Loader:
     def batch(self, number: int) -> Side:
         """This rank's slice of batch `number`, from 0: images float in [-1, 1] (N, C, H, W) on the device."""
         if self._images is not None:
-            indices, seeds = self._batches.draw(number)
-            index_N = torch.from_numpy(indices).to(self.device)
+            index_N, seeds_N = self._move(torch.from_numpy(np.stack(self._batches.draw(number))))
             labels_N = None if self._labels is None else self._labels[index_N]
-            return Side(to_float(self._images[index_N]), labels_N, torch.from_numpy(seeds).to(self.device))
+            return Side(to_float(self._images[index_N]), labels_N, seeds_N)
         images, labels, seeds_N = self._streamed(number)
         return Side(to_float(self._move(images)), None if labels is None else self._move(labels), self._move(seeds_N))
 
@@ -118,7 +117,9 @@ class Loader:
         return _opened(next(self._stream))
 
     def _move(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(self.device, non_blocking=True)
+        """On the device, without waiting for it: a GPU copies from pinned memory while the host goes on."""
+        pinned = tensor.pin_memory() if self.device.type == "cuda" and not tensor.is_pinned() else tensor
+        return pinned.to(self.device, non_blocking=True)
 
 
 class _Batches(Dataset[Any]):

@@ -23,6 +23,9 @@ Unseal = Literal["oracle", "evaluate"]
 
 _BLOCK = tarfile.BLOCKSIZE
 
+_TRUTH = {"values", "mask"}
+"""Annotations that are learned: sealed as labels are, in images without a class too."""
+
 
 class ShardWriter:
     """Write records into a new data set folder; the manifest is written when the `with` block ends well.
@@ -58,6 +61,7 @@ class ShardWriter:
         self.manifest: Manifest | None = None
         self._labels = labels
         self._labelled: bool | None = None
+        self._sealed = False
         self._first_key = ""
         self._shard_size = shard_size
         self._keys: set[str] = set()
@@ -80,7 +84,7 @@ class ShardWriter:
             count=self.count,
             classes=self.classes,
             image=self.image,
-            labels=self._labels if self._labelled else "none",
+            labels="sealed" if self._sealed else self._labels if self._labelled else "none",
             shards=self._shards,
             origin=self.origin,
         )
@@ -91,8 +95,9 @@ class ShardWriter:
         """Append one record."""
         self._check(record)
         content = _content(record)
-        if self._labels == "sealed" and record.label is not None:
+        if self._labels == "sealed" and (record.label is not None or _TRUTH & record.annotations.keys()):
             content = {"sealed": content}
+            self._sealed = True
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
         self._types.see(content)
         if self._tar is None:

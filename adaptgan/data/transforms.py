@@ -33,16 +33,36 @@ def build_transforms(configs: Sequence[Mapping[str, Any]]) -> albumentations.Com
     import albumentations
 
     built = [_build(albumentations, number, config) for number, config in enumerate(configs)]
-    return albumentations.Compose(
-        built,
-        # Nothing is dropped: a box that left the image keeps its place in the list, so that its category stays its own.
-        bbox_params=albumentations.BboxParams(
-            "coco", label_fields=["box_numbers"], clip=False, check_each_transform=False
-        ),
-        keypoint_params=albumentations.KeypointParams(
-            "xy", label_fields=["point_numbers"], remove_invisible=False, check_each_transform=False
-        ),
-    )
+    with warnings.catch_warnings():
+        # Where no transform moves anything, boxes and keypoints rightly stay as they are.
+        warnings.filterwarnings("ignore", "Got processor for", UserWarning)
+        return albumentations.Compose(
+            built,
+            # Nothing is dropped: a box that left the image keeps its place in the list, and so its category.
+            bbox_params=albumentations.BboxParams(
+                "coco", label_fields=["box_numbers"], clip=False, check_each_transform=False
+            ),
+            keypoint_params=albumentations.KeypointParams(
+                "xy", label_fields=["point_numbers"], remove_invisible=False, check_each_transform=False
+            ),
+        )
+
+
+def check_transforms_keep_geometry(configs: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse transforms after which a regression's values or a segmentation's masks would be wrong.
+
+    Raises:
+        ParamsError: one of them moves pixels, or may.
+    """
+    transforms = build_transforms(configs)
+    for number, one in enumerate(transforms.transforms if transforms is not None else ()):
+        import albumentations
+
+        if not isinstance(one, albumentations.ImageOnlyTransform):
+            raise ParamsError(
+                f"{WHERE}[{number}]: {type(one).__name__} may move pixels, and the values or masks to be learned do "
+                "not move with them. Keep to transforms of brightness, colour, blur and noise."
+            )
 
 
 def augment_record(record: Record, transforms: albumentations.Compose, seed: int) -> Record:

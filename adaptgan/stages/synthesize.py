@@ -26,8 +26,8 @@ from adaptgan.stages.base import Stage
 from adaptgan.training.devices import make_fabric, pick_device, pick_precision
 from adaptgan.training.seeding import derive, seed_all
 
-PLACES = {"boxes", "bboxes", "bbox", "objects", "keypoints", "mask", "masks", "segmentation", "landmarks"}
-"""Annotations that say where something is in the image."""
+PLACES = {"boxes", "bboxes", "bbox", "objects", "keypoints", "mask", "masks", "segmentation", "landmarks", "values"}
+"""Annotations that say where something is in the image, or what was measured on it."""
 
 
 def synthesize(

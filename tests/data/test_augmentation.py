@@ -10,7 +10,7 @@ from kornia.filters import gaussian_blur2d
 from kornia.geometry.transform import get_affine_matrix2d
 from scipy import ndimage, stats
 
-from adaptgan.data.augmentation import Identity, Warp
+from adaptgan.data.augmentation import Augmentation, Identity, Warp, check_keeps_geometry
 from adaptgan.errors import ParamsError
 
 STILL: dict[str, Any] = {"rotation": 0.0, "scale": (1.0, 1.0), "shear": 0.0, "translate": 0.0}
@@ -221,3 +221,47 @@ def test_colour_channels_move_together() -> None:
 def test_ranges_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ParamsError, match=next(iter(options))):
         Warp(**options)
+
+
+@pytest.mark.parametrize("options", [{}, *({**STILL, key: value} for key, value in EVERYTHING.items()), {**STILL}])
+def test_moves_pixels_is_what_a_single_bright_pixel_shows(options: dict[str, Any]) -> None:
+    """Geometry and pen width change which pixels are bright; tones, blur and noise leave the brightest in its place."""
+    warp = Warp(**options)
+    geometric = not options or any(key in options for key in ("elastic", "stroke"))
+    assert warp.moves_pixels == geometric
+    if not geometric and "cutout" not in options:
+        x = torch.full((12, 1, 24, 24), -0.9)
+        x[:, :, 11, 7] = 0.8
+        assert warp(x, SEEDS).flatten(1).argmax(1).tolist() == [11 * 24 + 7] * 12
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"rotation": 1.0},
+        {"scale": (1.0, 1.1)},
+        {"shear": 1.0},
+        {"translate": 0.01},
+        {"elastic": 0.1},
+        {"stroke": (0, 1)},
+    ],
+)
+def test_every_geometric_option_moves_pixels_by_itself(option: dict[str, Any]) -> None:
+    warp, x = Warp(**{**STILL, **option}), images()
+    assert warp.moves_pixels and not torch.equal(warp(x, SEEDS), x)
+    with pytest.raises(ParamsError, match=r"task\.x\.augmentation: this augmentation moves pixels.*Use `none`"):
+        check_keeps_geometry(warp, "task.x.augmentation")
+
+
+def test_who_does_not_say_is_taken_to_move_pixels() -> None:
+    class Quiet(Augmentation):
+        pass
+
+    class Still(Augmentation):
+        moves_pixels = False
+
+    for one in (None, Identity(), Warp(**STILL, gain=(0.5, 1.5), noise=0.1, blur=1.0), Still()):
+        check_keeps_geometry(one, "here")
+    for other in (Quiet(), torch.nn.Identity()):
+        with pytest.raises(ParamsError, match="here"):
+            check_keeps_geometry(other, "here")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaptgan.data.dataset import ShardDataset, load_dataset
 from adaptgan.data.loader import Loader
@@ -117,3 +118,37 @@ def test_sealed_labels_stay_shut(make: Any, tiny_target: Path) -> None:
 def test_salts_separate_the_streams(make: Any) -> None:
     a, b = make(salt="source").batch(0), make(salt="target").batch(0)
     assert not torch.equal(a.seeds_N, b.seeds_N) and not torch.equal(a.images_NCHW, b.images_NCHW)
+
+
+class Results(TorchDispatchMode):
+    """Notes where each kernel's operands lie and how large its result is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.indexed: list[set[str]] = []
+        self.largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.largest = max(self.largest, result.numel())
+        if func.overloadpacket.__name__ == "index":
+            self.indexed.append({str(args[0].device), *(str(index.device) for index in args[1])})
+        return result
+
+
+def test_a_batch_of_a_whole_set_in_memory_copies_its_own_records_alone(make: Any, dataset: ShardDataset) -> None:
+    loader = make(loading="device")
+    assert loader._images.data_ptr() == dataset.images_NCHW.ctypes.data, "the memory map itself, not a copy"
+    with Results() as results:
+        side = loader.batch(3)
+    assert results.largest == side.images_NCHW.numel() < dataset.images_NCHW.size
+
+
+def test_a_whole_set_on_a_device_is_indexed_there(make: Any) -> None:
+    """Torch's `meta` device stands for a GPU: what lies there cannot be read by the host."""
+    loader = make(loading="device", device="meta")
+    with Results() as results:
+        side = loader.batch(3)
+    assert results.indexed == [{"meta"}, {"meta"}]
+    assert {tensor.device.type for tensor in (side.images_NCHW, side.labels_N, side.seeds_N)} == {"meta"}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.manifest import Manifest
 from adaptgan.data.records import Record
 from adaptgan.data.shards import ShardReader, ShardWriter, iter_records
@@ -187,3 +188,24 @@ def test_no_data_set_and_broken_json(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[]")
     with pytest.raises(DataError, match="schema_version"):
         Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize("truth", ["values", "mask"])
+def test_values_and_masks_are_sealed_without_a_label_too(tmp_path: Path, truth: str) -> None:
+    image = np.zeros((2, 3), np.uint8)
+    mask = {"size": [2, 3], "classes": ["no", "yes"], "counts": [[1, 5]]}
+    notes = {"values": {"values": {"yaw": 0.5}}, "mask": {"mask": mask}}[truth]
+    for name, labels in (("open", "open"), ("shut", "sealed")):
+        (tmp_path / name).mkdir()
+        with ShardWriter(tmp_path / name, (), labels) as writer:  # type: ignore[arg-type]
+            writer.write(Record("r", image, None, notes, {"file": "a"}))
+    task: Any = {"values": "regression", "mask": "segmentation"}[truth]
+    assert next(iter_records(tmp_path / "open")).annotations == notes
+    assert ShardDataset(tmp_path / "open").manifest.labels == "none"
+    assert len(ShardDataset(tmp_path / "open").targets(task)) == 1
+    sealed = next(iter_records(tmp_path / "shut"))
+    assert (sealed.annotations, sealed.provenance) == ({}, {})
+    assert next(iter_records(tmp_path / "shut", unseal="oracle")).annotations == notes
+    with pytest.raises(SealedLabelsError):
+        ShardDataset(tmp_path / "shut").targets(task)
+    assert ShardDataset(tmp_path / "shut", unseal="evaluate").targets(task).any()

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adaptgan.data.annotations import boxes
 from adaptgan.data.records import Record
-from adaptgan.data.transforms import augment_record, build_transforms
+from adaptgan.data.transforms import augment_record, build_transforms, check_transforms_keep_geometry
 from adaptgan.errors import DataError, ParamsError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30), np.uint8)
@@ -81,3 +82,17 @@ def test_wrong_transforms_are_named(config: dict[str, Any], message: str) -> Non
 def test_a_change_of_size_is_refused() -> None:
     with pytest.raises(DataError, match="put a Resize last"):
         augment_record(record(), build_transforms([{"name": "Transpose", "p": 1.0}]), 0)
+
+
+def test_values_and_masks_want_transforms_that_leave_pixels_where_they_are() -> None:
+    check_transforms_keep_geometry([])
+    check_transforms_keep_geometry([{"name": "GaussNoise"}, {"name": "RandomBrightnessContrast"}])
+    with pytest.raises(ParamsError, match=r"training\.transforms\[1\]: Affine may move pixels"):
+        check_transforms_keep_geometry([{"name": "GaussNoise"}, {"name": "Affine"}])
+
+
+def test_transforms_of_tone_alone_leave_boxes_and_warn_of_nothing() -> None:
+    transforms = build_transforms([{"name": "RandomBrightnessContrast", "p": 1.0}])
+    after = augment_record(record(), transforms, 5)
+    np.testing.assert_allclose(boxes(after.annotations), boxes(record().annotations), atol=1e-5)
+    assert not np.array_equal(after.image, record().image)

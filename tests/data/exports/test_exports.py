@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adaptgan.data.masks import encode
 from adaptgan.data.records import Record
 from adaptgan.data.shards import ShardWriter, iter_records
 from adaptgan.data.sources.folder import ImageFolder
@@ -133,3 +134,30 @@ def test_a_folder_with_something_in_it_is_left_alone(annotated: Path, tmp_path: 
     assert keep.read_text() == "mine"
     with pytest.raises(ComponentError, match="'coco'"):
         export(annotated, "cocoa", tmp_path / "new")
+
+
+def test_coco_writes_masks_as_run_lengths(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    digit, scene = np.zeros((6, 8), np.uint8), np.zeros((6, 8), np.uint8)
+    digit[1:4, 2:5] = 1
+    scene[0, 0], scene[5, 3:6] = 1, 3
+    with ShardWriter(tmp_path / "set", ["zero", "one"]) as writer:
+        image = np.zeros((6, 8), np.uint8)
+        writer.write(Record("r0", image, 1, {"mask": encode(digit, ("background", "digit"))}))
+        writer.write(Record("r1", image, 1, {"mask": encode(scene, ("background", "sky", "sea", "sand"))}))
+        writer.write(Record("r2", image, 1, {"mask": encode(digit * 0, ("background", "digit"))}))
+    export(tmp_path / "set", "coco", tmp_path / "out")
+    tree = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    names = {category["id"]: category["name"] for category in tree["categories"]}
+    found = [(item["image_id"], names[item["category_id"]], item["bbox"], item["area"]) for item in tree["annotations"]]
+    assert found == [
+        (1, "one", [2, 1, 3, 3], 9),  # the label, where there is nothing else in the mask
+        (2, "sky", [0, 0, 1, 1], 1),
+        (2, "sand", [3, 5, 3, 1], 3),
+        (3, "one", [0, 0, 8, 6], 48),  # an empty mask: the whole image, as without one
+    ]
+    for item, mask in zip(tree["annotations"], (digit == 1, scene == 1, scene == 3), strict=False):
+        assert item["segmentation"]["size"] == [6, 8]
+        runs = item["segmentation"]["counts"]
+        filled = np.repeat([number % 2 for number in range(len(runs))], runs).reshape(8, 6).T
+        np.testing.assert_array_equal(filled == 1, mask)

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from adaptgan.data.measures import measured
 from adaptgan.data.records import Record
 from adaptgan.data.sources.handwriting import Handwriting
 from adaptgan.errors import DataError
@@ -39,3 +40,11 @@ def test_wrong_split_and_size() -> None:
         Handwriting().records("valid", 0)
     with pytest.raises(DataError, match="at least 28"):
         Handwriting(image_size=16)
+
+
+def test_annotations_are_asked_for_and_measured() -> None:
+    assert all(record.annotations == {} for record in read("test"))
+    asked = list(Handwriting(annotate=("mask", "values")).records("test", 0))[:30]
+    for record, plain in zip(asked, read("test")[:30], strict=True):
+        assert record.annotations == measured(record.image, ["values", "mask"])
+        np.testing.assert_array_equal(record.image, plain.image)

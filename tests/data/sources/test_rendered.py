@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from adaptgan.data.measures import measured
 from adaptgan.data.records import Record
 from adaptgan.data.sources.rendered import RenderedDigits
 from adaptgan.errors import DataError
@@ -113,3 +114,33 @@ def test_ranges_that_make_no_sense_are_refused() -> None:
         RenderedDigits(height=(0.7, 1.5))
     with pytest.raises(DataError, match="no split 'both'"):
         RenderedDigits().records("both", 0)
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_annotations_are_measured_on_the_ink(invert: bool) -> None:
+    plain, asked = draw(invert=invert), draw(invert=invert, annotate=("values", "mask"))
+    for before, after in zip(plain, asked, strict=True):
+        assert before.annotations == {}
+        np.testing.assert_array_equal(after.image, before.image)  # nothing else changes
+        ink = 255 - after.image if invert else after.image
+        assert after.annotations == measured(ink, ["values", "mask"])
+
+
+def test_measured_slant_follows_the_drawn_shear_and_thickness_the_pen() -> None:
+    """By the same digit in the same font, so that its own shape does not count."""
+    common = {"count": 300, "rotation": 0.0, "jitter": 0.0, "aspect": (1.0, 1.0), "annotate": ("values",)}
+    upright, sheared = draw(**common, shear=0.0, stroke=(0.0, 0.0)), draw(**common, stroke=(0.0, 0.0))
+    heavy = draw(**common, shear=0.0, stroke=(1.0, 1.0))
+    of = {(r.provenance["font"], r.label): r.annotations["values"] for r in upright}
+    drawn, found, wider = [], [], []
+    for record, thick in zip(sheared, heavy, strict=True):
+        base = of.get((record.provenance["font"], record.label))
+        if base is not None:
+            drawn.append(record.provenance["shear"])
+            tan = [np.tan(np.deg2rad(values["slant"])) for values in (record.annotations["values"], base)]
+            found.append(tan[0] - tan[1])
+        base = of.get((thick.provenance["font"], thick.label))
+        if base is not None:
+            wider.append(thick.annotations["values"]["thickness"] > base["thickness"])
+    assert np.corrcoef(drawn, found)[0, 1] > 0.98 and np.abs(np.subtract(found, drawn)).mean() < 0.03
+    assert np.mean(wider) > 0.95
