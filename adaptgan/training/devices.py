@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from adaptgan.errors import ParamsError
+from adaptgan.training.memory import keep_freed_memory
 
 
 def pick_device(name: str) -> torch.device:
@@ -38,6 +39,8 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
     """A launched Fabric: one process, or all of torchrun's (gloo on CPU, NCCL on GPU)."""
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # its greetings are no news
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if device.type == "cpu":
+        keep_freed_memory()
     world_size = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
     if world_size == 1:
         devices = [device.index or 0] if device.type == "cuda" else 1

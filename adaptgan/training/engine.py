@@ -143,18 +143,26 @@ class Engine:
 def make_optimizer(
     parameters: list[nn.Parameter], options: OptimizerOptions, device: torch.device
 ) -> torch.optim.Optimizer:
-    """The optimizer that the options describe; Adam in its fused form, on CPU and GPU."""
+    """The optimizer that the options describe; Adam and SGD in their fused form, on CPU and GPU."""
+    fused = device.type in ("cpu", "cuda")
     if options.name in ("adam", "adamw"):
         kind = torch.optim.AdamW if options.name == "adamw" else torch.optim.Adam
         return kind(
             parameters,
             lr=options.lr,
             betas=(float(options.betas[0]), float(options.betas[1])),
+            eps=options.eps,
             weight_decay=options.weight_decay,
-            fused=device.type in ("cpu", "cuda"),
+            fused=fused,
         )
     if options.name == "sgd":
-        return torch.optim.SGD(parameters, options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
+        sgd = torch.optim.SGD(
+            parameters, options.lr, momentum=options.momentum, weight_decay=options.weight_decay, fused=fused
+        )
+        if options.momentum:  # the fused form fails where some weights got their first gradient later than others
+            for parameter in parameters:
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     return torch.optim.RMSprop(parameters, options.lr, weight_decay=options.weight_decay)
 
 
