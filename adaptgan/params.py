@@ -94,8 +94,18 @@ class EvaluateSection(Section):
 
     validators: list[Component] = ["source_accuracy", "information_maximization", "batch_nuclear_norm", "class_ami"]
     """Label-free scores; the row with the best mean rank is selected, never one that ranks below source-only."""
+    largest_class: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="how much of the target one class may take before a row counts as collapsed and cannot be "
+            "selected, from an even split (0) to everything (1)",
+        ),
+    ] = 0.5
     baseline: str = "source"
     oracle: str = "oracle"
+    feature_map: Annotated[bool, Field(description="draw features of both domains, before and after adaptation")] = True
     realism: list[Component] = ["kid", "a_distance"]
     images: Annotated[int, Field(ge=10, description="images of each set that realism is measured on")] = 2000
     features: Annotated[

@@ -17,7 +17,12 @@ from adaptgan import hookspecs
 from adaptgan.components import KINDS, ComponentSpec, Registry
 from adaptgan.errors import AdaptganError, AdaptganWarning, ComponentError, nearest
 
-BUILTINS = ("adaptgan.builtin", "adaptgan.training.progress", "adaptgan.tracking.plugin")
+BUILTINS = (
+    "adaptgan.builtin",
+    "adaptgan.training.progress",
+    "adaptgan.tracking.plugin",
+    "adaptgan.training.alarms",  # after tracking, so that it is called before: tracking records what it raised
+)
 """Modules of this package that are plugins themselves; they register before all others."""
 
 

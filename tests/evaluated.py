@@ -21,8 +21,11 @@ from adaptgan.files import fingerprint, staged, write_json
 from adaptgan.models import load_model, save_model
 from adaptgan.params import Params, load
 from adaptgan.plugins import components
+from adaptgan.stages.train import split
 
 CLASSES = ("a", "b", "c")
+SEED = 3
+VALIDATION = 0.2
 CORNERS = {"a": (1, 1), "b": (1, 7), "c": (7, 4)}
 METHOD = {
     "name": "supervised",
@@ -69,35 +72,46 @@ def train_model(
     *,
     source: Path,
     target: Path | None = None,
+    labelled: Path | None = None,
     steps: int = 40,
     seed: int = 0,
+    snapshots: Sequence[int] = (),
+    alarms: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """A real model folder after a few steps of Adam."""
+    """A real model folder after a few steps of Adam, with snapshots of some of them."""
     torch.manual_seed(seed)
     info = DataInfo(1, 12, 12, CLASSES)
     method = components().build("method", METHOD, section, [info]).train()
     optimizer = torch.optim.Adam(method.classifier.parameters(), 1e-2)
     x, y = to_float(torch.from_numpy(images)[:, None]), torch.from_numpy(labels)
-    for _ in range(steps):
-        loss = torch.nn.functional.cross_entropy(method.classifier(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        method.average.update(method.classifier)
-    inputs = {role: _input(path) for role, path in (("source", source), ("target", target)) if path}
+    learn, held = split(len(images), VALIDATION, SEED)
+    roles = {"source": source, "target": target, "labelled": labelled}
     card = {
         "section": section,
         "method": components().resolve("method", METHOD, section),
-        "training": {"steps": steps},
+        "training": {"steps": steps, "validation": VALIDATION},
         "data": {"channels": 1, "height": 12, "width": 12, "classes": list(CLASSES)},
         "fingerprint": fingerprint(section, seed, steps),
-        "inputs": inputs,
+        "seed": SEED,
+        "inputs": {role: _input(path) for role, path in roles.items() if path},
         "versions": {"adaptgan": "0.1.0"},
-        "steps": steps,
-        "scores": {"source_accuracy": 0.9},
+        "scores": {},
     }
     with staged(folder) as out:
-        save_model(method.eval(), card, out)
+        for step in range(1, steps + 1):
+            loss = torch.nn.functional.cross_entropy(method.classifier(x[learn]), y[learn])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            method.average.update(method.classifier)
+            if step in snapshots:
+                (out / "snapshots" / f"{step:06d}").mkdir(parents=True)
+                save_model(method.eval(), card | {"steps": step}, out / "snapshots" / f"{step:06d}")
+                method.train()
+        with torch.inference_mode():
+            right = (method.eval().predict(x[held]).argmax(1) == y[held]).float().mean().item()
+        known = {"steps": steps, "scores": {"source_accuracy": right}, "alarms": list(alarms)}
+        save_model(method, card | known, out)
 
 
 def _input(path: Path) -> dict[str, str]:
@@ -138,10 +152,9 @@ def build(root: Path) -> None:
         write_json(log / "timing.json", {"seconds": 12.5, "steps": 30, "resumed_from": 0, "images_per_second": 99.0})
     for step in (10, 20, 30):
         (root / "reports/runs/refiner/samples" / f"{step:06d}.png").write_bytes(encode_png(drawn[step]))
-    tree = (
-        "seed: 3\ntracking: {enabled: false}\nevaluate: {images: 60}\nreport: {title: 'Squares <script>', images: 9}\n"
-    )
-    (root / "params.yaml").write_text(tree + "task: {source: {method: supervised}, oracle: {method: supervised}}\n")
+    tree = "tracking: {enabled: false}\nevaluate: {images: 60}\nreport: {title: 'Squares <script>', images: 9}\n"
+    tree += "task: {source: {method: supervised}, oracle: {method: supervised}}\n"
+    (root / "params.yaml").write_text(f"seed: {SEED}\n{tree}")
 
 
 def paths(root: Path) -> dict[str, Path]:

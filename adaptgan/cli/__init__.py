@@ -10,6 +10,7 @@ COMMANDS = (
     "synthesize",
     "evaluate",
     "report",
+    "compare",
     "init",
     "components",
     "plugins",

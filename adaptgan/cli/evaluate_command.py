@@ -25,9 +25,27 @@ def command(
     set_: Set = None,
 ) -> None:
     """Measure accuracy, realism and label preservation of every row, and choose one without target labels."""
+    from adaptgan.errors import ParamsError
     from adaptgan.params import load
     from adaptgan.stages.evaluate import evaluate
+    from adaptgan.stages.evaluate_values import evaluate_targets, task_of_models
 
+    if (task := task_of_models(models)) != "classification":
+        for option, given in (("--adapted", adapted), ("--judge", judge), ("--quarantine", quarantine)):
+            if given is not None:
+                raise ParamsError(f"{option} {given}: nothing is measured with it for a {task}. Leave it out.")
+        evaluate_targets(
+            load(params, set_ or ()),
+            task=task,
+            source=source,
+            target=target,
+            models=models,
+            test=test,
+            out=out,
+            plots=plots,
+            logs=logs,
+        )
+        return
     evaluate(
         load(params, set_ or ()),
         source=source,

@@ -74,6 +74,8 @@ def _fail(message: str, code: int) -> None:
 
 def _show_warning(message: object, category: type[Warning], *_: object, **__: object) -> None:
     if issubclass(category, AdaptganWarning):
-        typer.echo(f"adaptgan: warning: {message}", err=True)
+        # Not typer.echo: it writes past the stream that a progress bar puts in stderr's place, into the bar.
+        sys.stderr.write(f"adaptgan: warning: {message}\n")
+        sys.stderr.flush()
     elif os.environ.get("ADAPTGAN_DEBUG"):
         typer.echo(f"{category.__name__}: {message}", err=True)

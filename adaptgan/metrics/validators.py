@@ -1,4 +1,8 @@
-"""Scores that choose a model without a single label of the target (Musgrave 2022). Higher is better in all."""
+"""Scores that choose a model without a single label of the target (Musgrave 2022). Higher is better in all.
+
+Those that need more than a line of mathematics have files of their own: `deep_embedded_validation`,
+`soft_neighborhood`.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,28 @@ class ModelOutputs:
         probabilities_NK: predicted probabilities on unlabelled target images; rows sum to 1.
         features_NF: the model's features of the same images; None when it has none.
         source_accuracy: accuracy on the labelled images held out when it was trained; None when there were none.
+        held_out_probabilities_MK: predicted probabilities on those images; this and the rest are None when they cannot
+            be known, and when no validator in use has `needs_source`.
+        held_out_labels_M: their labels.
+        held_out_features_MF: the model's features of them.
+        training_features_LF: its features of some labelled images that it was trained on.
     """
 
     probabilities_NK: np.ndarray
     features_NF: np.ndarray | None = None
     source_accuracy: float | None = None
+    held_out_probabilities_MK: np.ndarray | None = None
+    held_out_labels_M: np.ndarray | None = None
+    held_out_features_MF: np.ndarray | None = None
+    training_features_LF: np.ndarray | None = None
 
 
 class Validator(Protocol):
-    """What a component of kind `validator` does."""
+    """What a component of kind `validator` does.
+
+    One that reads what `ModelOutputs` holds of the training set sets `needs_source = True`; without it those fields
+    are None, and nobody pays for them.
+    """
 
     def __call__(self, outputs: ModelOutputs, seed: int) -> float | None:
         """The score, higher is better; None when the outputs do not allow one."""
@@ -45,6 +62,14 @@ class SourceAccuracy:
     def __call__(self, outputs: ModelOutputs, seed: int) -> float | None:
         """In [0, 1]."""
         return outputs.source_accuracy
+
+
+class Entropy:
+    """−mean H(p): how sure the predictions are (Morerio 2018). In [−log K, 0] nats; a collapse scores best of all."""
+
+    def __call__(self, outputs: ModelOutputs, seed: int) -> float:
+        """0 for predictions without a doubt."""
+        return float(-entropy(outputs.probabilities_NK).mean())
 
 
 class InformationMaximization:

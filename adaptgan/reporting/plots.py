@@ -23,12 +23,14 @@ def write_plots(
     confusions: Mapping[str, np.ndarray],
     classes: Sequence[str],
     grid: np.ndarray,
+    drawn: Mapping[str, Any] | None = None,
 ) -> None:
     """Fill the plots folder, all files or none.
 
     `accuracy.csv` and `per_class.csv` have a line per row (and class). `confusion_baseline.csv` and
     `confusion_selected.csv` have a line per test image, as DVC's confusion template wants it. `confusion.json` has
-    all counts. Without a test set the tables have a header alone.
+    all counts. Without a test set the tables have a header alone. `feature_map.json` has the feature map's points,
+    when one was `drawn`.
     """
     with staged(folder) as out:
         accuracies, per_class = [], []
@@ -47,6 +49,8 @@ def write_plots(
         tables = {"classes": list(classes), "rows": {name: counts.tolist() for name, counts in confusions.items()}}
         (out / "confusion.json").write_text(json.dumps(tables) + "\n")
         (out / "before_after.png").write_bytes(encode_png(grid))
+        if drawn is not None:
+            (out / "feature_map.json").write_text(json.dumps(drawn) + "\n")
 
 
 def before_after(

@@ -5,48 +5,59 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from adaptgan.reporting.entries import chosen, entries, few_labelled
 from adaptgan.reporting.formats import join, number, percent, points
 
 
 def title(metrics: Mapping[str, Any]) -> str:
     """The page's first line."""
     rows, selected, baseline = metrics["rows"], metrics["selected"], metrics["baseline"]
-    before, after = rows[baseline]["accuracy"], rows[selected]["accuracy"]
+    before, after = rows[baseline]["accuracy"], chosen(metrics)["accuracy"]
     if before is None:
         return "Accuracy was not measured: there were no test labels"
     if selected == baseline:
         return f"No row ranked above training on source alone: {percent(before)} on real images"
     gain = points(abs(after - before)).lstrip("+")
     direction = "more" if after >= before else "less"
-    return f"{gain} points {direction} accurate on real images, trained and chosen without one real label"
+    few = few_labelled(chosen(metrics))
+    how = f"trained with {few.replace('target', 'real')}, chosen" if few else "trained and chosen"
+    return f"{gain} points {direction} accurate on real images, {how} without one {'more' if few else 'real label'}"
+
+
+def headline(metrics: Mapping[str, Any]) -> str:
+    """What stands under the selected row's accuracy."""
+    few = few_labelled(chosen(metrics))
+    return f"selected, {few.replace('target', 'real')} used" if few else "selected, no real label used"
 
 
 def choice(metrics: Mapping[str, Any]) -> str:
     """How the row was selected, and whether hindsight agrees."""
-    rows, selected, baseline = metrics["rows"], metrics["selected"], metrics["baseline"]
+    rows, selected, baseline = entries(metrics), metrics["selected"], metrics["baseline"]
     names = metrics["selection"]["validators"]
     if not names:
         return "No label-free score was available for every row, so there was nothing to choose by: the baseline stays."
     scores = f"{len(names)} label-free score{'s' if len(names) > 1 else ''}"
     mine, theirs = rows[selected]["mean_rank"], rows[baseline]["mean_rank"]
+    count = len(metrics.get("snapshots", {}))
+    among = f" and {count} snapshot{'s' if count > 1 else ''} of their training" if count else ""
     if selected == baseline:
-        text = f"Of all rows, {baseline} has the best mean rank, {number(mine, 2)}, over {scores}."
+        text = f"Of all rows{among}, {baseline} has the best mean rank, {number(mine, 2)}, over {scores}."
     else:
         text = (
-            f"{selected} was chosen without a real label: its mean rank over {scores} is {number(mine, 2)}, "
+            f"{selected} was chosen without {'a further' if few_labelled(chosen(metrics)) else 'a real'} label"
+            f"{', from all rows' + among if count else ''}: its mean rank over {scores} is {number(mine, 2)}, "
             f"source-only's is {number(theirs, 2)}."
         )
-    scored = {n: r["accuracy"] for n, r in rows.items() if r["role"] != "oracle" and r["accuracy"] is not None}
-    if len(scored) < 2:
+    best = metrics["oracle_choice"]
+    if best is None or sum(row["role"] != "oracle" for row in rows.values()) < 2:
         return text
-    best = max(sorted(scored), key=lambda name: scored[name])
-    if scored[best] > scored[selected]:
-        missed = points(scored[best] - scored[selected]).lstrip("+")
+    if best["regret"] > 0:
+        missed = points(best["regret"]).lstrip("+")
         return (
-            f"{text} In hindsight {best} is more accurate, by {missed} points: "
-            "that is what choosing without labels cost."
+            f"{text} What test labels would have chosen: {best['row']}, {percent(best['accuracy'])}. "
+            f"Choosing without them cost {missed} points."
         )
-    return f"{text} In hindsight no other selectable row is more accurate."
+    return f"{text} Test labels would have chosen the same."
 
 
 def refinement(metrics: Mapping[str, Any]) -> str | None:
@@ -63,7 +74,7 @@ def refinement(metrics: Mapping[str, Any]) -> str | None:
     gain = rows[name]["gain"]
     span = f"{points(gain['mean'])} points (95% interval {points(gain['low'])} to {points(gain['high'])})"
     text = f"Refined images by themselves ({name}: {rows[baseline]['method']}, trained on them instead of the source) "
-    total = rows[selected].get("gain")
+    total = chosen(metrics).get("gain")
     share = gain["mean"] / total["mean"] if total and total["mean"] > 0 else None
     if gain["high"] < 0:
         text += f"cost accuracy: {span}."
@@ -80,24 +91,26 @@ def refinement(metrics: Mapping[str, Any]) -> str | None:
 
 def _rest(metrics: Mapping[str, Any], by_images: float, total: float) -> str:
     """What is left of the selected row's gain, and what is not known about it; `by_images` is 0 when unproven."""
-    rows, selected = metrics["rows"], metrics["selected"]
-    chosen = rows[selected]
+    rows, selected, mine = metrics["rows"], metrics["selected"], chosen(metrics)
     twins = [
         name
         for name, row in rows.items()
-        if row["method"] == chosen["method"]
-        and row["uses_target"] == chosen["uses_target"]
+        if row["method"] == mine["method"]
+        and row["uses_target"] == mine["uses_target"]
         and row["training_set"] == "source"
+        and row.get("labelled") == mine.get("labelled")
     ]
     text = f"{selected} gains {points(total)} points in all"
-    if twins and rows[twins[0]]["accuracy"] is not None and chosen["training_set"] == "adapted":
+    if twins and rows[twins[0]]["accuracy"] is not None and mine["training_set"] == "adapted":
         reached = percent(rows[twins[0]]["accuracy"])
         return f"{text}; the same method on the unrefined source ({twins[0]}) reaches {reached}."
-    if not chosen["uses_target"]:
+    if not mine["uses_target"]:
         return f"{text}."
     share = f"the other {points(total - by_images)} come" if by_images else "they come"
-    text += f"; {share} with its method, which also learns from unlabelled real images."
-    if chosen["training_set"] == "adapted":
+    few = few_labelled(mine)
+    seen = "unlabelled real images" + (f" and from {few.replace('target', 'real')}" if few else "")
+    text += f"; {share} with its method, which also learns from {seen}."
+    if mine["training_set"] == "adapted":
         text += " How much of that it would reach on unrefined images was not measured in this run."
     return text
 

@@ -1,7 +1,7 @@
 """The evaluate stage: trained rows and data sets in, honest numbers out.
 
-Labels of the real domain are opened in one place, `_open`, for the held-out test set alone. The choice of a row is
-made from what the rows say about unlabelled images, before any test label is used.
+Labels of the real domain are opened in one place, `_open`, for the held-out test set alone. The choice among rows and
+snapshots is made from what they say about unlabelled images, before any test label is used.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from adaptgan.data.dataset import ShardDataset
 from adaptgan.errors import AdaptganError, DataError, nearest
 from adaptgan.files import write_json
 from adaptgan.metrics.realism import measure
-from adaptgan.metrics.selection import Selection, gap_closed, select
+from adaptgan.metrics.selection import Selection, gap_closed, oracle_choice
 from adaptgan.metrics.spaces import PixelPCA
 from adaptgan.metrics.task import accuracy, confusion, paired_difference, per_class, wilson_interval
-from adaptgan.metrics.validators import ModelOutputs
 from adaptgan.params import EvaluateSection, Params
 from adaptgan.plugins import components
 from adaptgan.reporting.plots import before_after, write_plots
 from adaptgan.stages.base import Stage
+from adaptgan.stages.candidates import choose, describe, raise_alarms
 from adaptgan.stages.inference import Reader
-from adaptgan.stages.rows import Row, check_classes, load_judge, load_rows, order_rows
+from adaptgan.stages.maps import feature_map
+from adaptgan.stages.rows import Row, check_classes, load_judge, load_rows, load_snapshots, order_rows
 from adaptgan.stages.summary import headline, print_summary
 
 
@@ -44,6 +45,8 @@ def evaluate(
     logs: Path = Path("reports/runs"),
 ) -> dict[str, Any]:
     """Measure every trained row, choose one without target labels, and write metrics.json and the plots.
+
+    Snapshots that a training left are candidates as well, by the names `row@step`.
 
     Args:
         params: the parsed params.yaml.
@@ -83,20 +86,28 @@ def evaluate(
         check_classes({role: data for role, data in sets.items() if role != "target" or data.classes})
         device = pick_device(options.device)
         rows = load_rows(models, sets, logs, device, options)
+        snapshots = load_snapshots(models, rows, device, options)
         umpire = load_judge(judge, sets, rows, device, options.batch_size) if judge else None
 
-        selection = _validate(rows, sets["target"], options, params.seed)
-        confusions = _score(rows, sets.get("test"), options.baseline)
-        result = _assemble(rows, selection, options, order_rows(rows, options, params.sections.get("task")))
+        selection = choose(rows, snapshots, sets, options, params.seed)
+        candidates = {**rows, **snapshots}
+        confusions = _score(candidates, sets.get("test"), options.baseline)
+        raise_alarms(candidates, options.baseline, selection.excluded)
+        order = order_rows(rows, options, params.sections.get("task"))
+        result = _assemble(candidates, selection, options, order)
         result |= _label_preservation(umpire, sets, options, params.seed)
         result["read_by_oracle"] = _read_by_oracle(rows, sets, options, params.seed)
         result["realism"] = _realism(rows, umpire, sets, options, params.seed)
         result["data"] = {role: {"count": len(data), "digest": data.digest} for role, data in sets.items()}
 
         grid = before_after(sets["source"], sets.get("adapted"), sets["target"], params.seed)
-        write_plots(plots, result, confusions, sets["source"].classes, grid)
+        pictured = (options.baseline, selection.selected)
+        drawn = feature_map(candidates, pictured, sets, params.seed) if options.feature_map else None
+        write_plots(plots, result, confusions, sets["source"].classes, grid, drawn)
         write_json(out, result)
         stage.results = headline(result)
+        if (chosen := candidates[selection.selected]).snapshot_of:
+            stage.results["selected_model"] = chosen.folder
     print_summary(result)
     return result
 
@@ -110,23 +121,6 @@ def _open(role: str, path: Path) -> ShardDataset:
             + ("Leave --test out to get the label-free numbers alone." if role == "test" else "Ingest it with labels.")
         )
     return data
-
-
-def _validate(rows: dict[str, Row], target: ShardDataset, options: EvaluateSection, seed: int) -> Selection:
-    """Score every row on unlabelled target images and choose one; the oracle is scored, never chosen."""
-    registry = components()
-    validators = {}
-    for i, config in enumerate(options.validators):
-        name = config if isinstance(config, str) else str(config.get("name"))
-        validators[name] = registry.build("validator", config, f"evaluate.validators[{i}]")
-    for row in rows.values():
-        probabilities_NK, features_NF = row.reader.both(target.images_NCHW)
-        held_out = row.card.get("scores", {}).get("source_accuracy")
-        outputs = ModelOutputs(probabilities_NK, features_NF, held_out)
-        with threadpool_limits(1):
-            row.validators = {name: validator(outputs, seed) for name, validator in validators.items()}
-    never = [name for name, row in rows.items() if row.role == "oracle"]
-    return select({name: row.validators for name, row in rows.items()}, options.baseline, never)
 
 
 def _score(rows: dict[str, Row], test: ShardDataset | None, baseline: str) -> dict[str, np.ndarray]:
@@ -155,31 +149,19 @@ def _score(rows: dict[str, Row], test: ShardDataset | None, baseline: str) -> di
     return confusions
 
 
-def _assemble(rows: dict[str, Row], selection: Selection, options: EvaluateSection, order: list[str]) -> dict[str, Any]:
-    """The part of metrics.json that is about rows."""
-    table = {}
-    for name in order:
-        row = rows[name]
-        scores = row.scores or {"accuracy": None, "interval": None, "per_class": dict.fromkeys(row.classes)}
-        table[name] = {
-            "method": row.method,
-            **scores,
-            "seconds": row.seconds,
-            "training_set": row.training_set,
-            "uses_target": row.uses_target,
-            "role": row.role,
-            "validators": row.validators,
-            "mean_rank": selection.mean_rank.get(name),
-            "steps": row.card.get("steps"),
-            "fingerprint": row.card.get("fingerprint"),
-        }
-    oracle = options.oracle if options.oracle in rows else next((n for n in order if rows[n].role == "oracle"), None)
-
-    def score(name: str | None) -> float | None:
-        return None if name is None else table[name]["accuracy"]
-
+def _assemble(
+    candidates: dict[str, Row], selection: Selection, options: EvaluateSection, order: list[str]
+) -> dict[str, Any]:
+    """The part of metrics.json that is about rows and snapshots."""
+    every = {name: describe(row, selection, name) for name, row in candidates.items()}
+    table = {name: every[name] for name in order}
+    oracle = (
+        options.oracle if options.oracle in table else next((n for n in order if table[n]["role"] == "oracle"), None)
+    )
+    accuracies = {name: entry["accuracy"] for name, entry in every.items()}
     return {
         "rows": table,
+        "snapshots": {name: entry for name, entry in every.items() if entry["snapshot_of"]},
         "baseline": options.baseline,
         "oracle": oracle,
         "selected": selection.selected,
@@ -187,8 +169,14 @@ def _assemble(rows: dict[str, Row], selection: Selection, options: EvaluateSecti
             "validators": list(selection.validators),
             "left_out": selection.left_out,
             "ranks": selection.ranks,
+            "excluded": selection.excluded,
         },
-        "gap_closed": gap_closed(score(options.baseline), score(selection.selected), score(oracle)),
+        "gap_closed": gap_closed(
+            accuracies[options.baseline], accuracies[selection.selected], accuracies[oracle] if oracle else None
+        ),
+        "oracle_choice": oracle_choice(
+            {name: value for name, value in accuracies.items() if every[name]["role"] != "oracle"}, selection.selected
+        ),
     }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from adaptgan.console import track
 from adaptgan.data.annotations import scaled
 from adaptgan.data.images import convert, mode_of
 from adaptgan.data.manifest import NAME, Manifest
+from adaptgan.data.randomness import stream_key
 from adaptgan.data.records import Record
 from adaptgan.data.shards import ShardWriter
 from adaptgan.data.sources.base import Corrupt, Source
@@ -52,12 +54,19 @@ def ingest(params: Params, section: str, out: Path, split: str = "train") -> Sta
             inflow = Inflow(section, options)
             total = getattr(source, "total", None)
             total = min(total, options.limit) if total and options.limit else total
-            for record in track(inflow.good(records), f"ingest {section}", total):
+            good = track(inflow.good(records), f"ingest {section}", total)
+            if options.per_class is not None:
+                good = iter(drawn(good, options.per_class, source.classes, params.seed, section))
+            for record in good:
                 writer.write(record)
-            inflow.finish(writer.count)
+            inflow.finish(inflow.taken)
             writer.origin.update(_origin(section, split, params.seed, config, options, inflow))
         stage.results.update(_results(writer.manifest, inflow))
     return stage
+
+
+_CHOICES = ("size", "mode", "limit", "per_class")
+"""Options that decide which records come and how they look; told in the manifest when set."""
 
 
 class Inflow:
@@ -72,18 +81,18 @@ class Inflow:
         self.section = section
         self.options = options
         self.corrupt: list[Corrupt] = []
+        self.taken = 0
         self._first: tuple[str, tuple[int, ...], str] | None = None
 
     def good(self, records: Iterator[Record | Corrupt]) -> Iterator[Record]:
         """The readable records, at most `limit` of them."""
-        taken = 0
         for record in records:
             if isinstance(record, Corrupt):
                 self.corrupt.append(record)
                 continue
             yield self._fitted(record)
-            taken += 1
-            if taken == self.options.limit:
+            self.taken += 1
+            if self.taken == self.options.limit:
                 return
 
     def finish(self, count: int) -> None:
@@ -135,6 +144,40 @@ class Inflow:
         return replace(record, image=image)
 
 
+def drawn(records: Iterable[Record], per_class: int, classes: Sequence[str], seed: int, section: str) -> list[Record]:
+    """A random `per_class` records of each class, in the order they came.
+
+    Drawn are the records whose hash of (seed, key) is smallest, so that a draw depends on neither order nor number of
+    the others, and a larger draw of the same seed contains a smaller one.
+
+    Raises:
+        DataError: a record has no label, or a class has too few.
+    """
+    kept: dict[int, list[tuple[int, int, Record]]] = {}
+    for number, record in enumerate(records):
+        if record.label is None:
+            raise DataError(
+                f"{section}.per_class: {per_class} records of each class are to be drawn, and {record.key} has no "
+                f"label. Use a labelled data set, or set {section}.limit to take the first records instead."
+            )
+        heap = kept.setdefault(record.label, [])
+        item = (-stream_key("per_class", seed, record.key), number, record)
+        if len(heap) < per_class:
+            heapq.heappush(heap, item)
+        else:
+            heapq.heappushpop(heap, item)  # out goes the largest hash
+    counts = {name: len(kept.get(k, ())) for k, name in enumerate(classes)}
+    if kept and (few := [f"{name!r} has {count}" for name, count in counts.items() if count < per_class]):
+        least = min(counts.values())
+        raise DataError(
+            f"{section}.per_class: {per_class} records of each class are to be drawn, but class {', '.join(few)}. "
+            + (f"Set {section}.per_class to {least} or less, or bring" if least else "Bring")
+            + " more images of it in."
+        )
+    chosen = [(number, record) for heap in kept.values() for _, number, record in heap]
+    return [record for _, record in sorted(chosen, key=lambda item: item[0])]
+
+
 def _refuse_foreign(out: Path) -> None:
     """Never replace a folder that is not a data set: `--out` may be a typo, and the folder somebody's photos."""
     if out.is_file() or (out.is_dir() and not (out / NAME).is_file() and any(out.iterdir())):
@@ -152,7 +195,7 @@ def _origin(
         "dataset": config,
         "split": split,
         "seed": seed,
-        **{name: getattr(options, name) for name in ("size", "mode", "limit") if getattr(options, name) is not None},
+        **{name: value for name in _CHOICES if (value := getattr(options, name)) is not None},
         "versions": {name: version_of(name) for name in sorted(distributions)},
         "corrupt": [{"name": item.name, "reason": item.reason} for item in inflow.corrupt],
     }

@@ -8,11 +8,14 @@ from typing import Any
 import yaml
 
 from adaptgan.data.dataset import ShardDataset
+from adaptgan.errors import DataError
 from adaptgan.files import read_json, scratch, write_atomic
 from adaptgan.params import Params
 from adaptgan.plugins import plugins, version_of
 from adaptgan.reporting import words
 from adaptgan.reporting.charts import HEIGHT, WIDTH, axis, curves
+from adaptgan.reporting.entries import alarms, chosen, shown
+from adaptgan.reporting.feature_map import SIDE, panels
 from adaptgan.reporting.gallery import films, quarantined, wipe
 from adaptgan.reporting.page import render
 from adaptgan.stages.base import Stage
@@ -63,19 +66,24 @@ def report(
         tracking=params.pipeline.tracking,
     )
     with stage.running():
-        result = read_json(metrics)
+        result = _read(metrics, plots)
         sets = {role: ShardDataset(path) for role, path in inputs.items()}
         refined, refused = sets.get("adapted"), sets.get("quarantine")
         context = {
             "title": options.title,
             "metrics": result,
             "rows": result["rows"],
+            "shown": shown(result),
+            "chosen": chosen(result),
+            "alarms": alarms(result),
+            "panels": panels(plots / "feature_map.json"),
+            "side": SIDE,
             "sets": [_about(role, data, inputs[role]) for role, data in sets.items()],
             "origin": refined.manifest.origin if refined is not None else {},
             "wipe": wipe(sets["source"], refined, sets["target"], options.images, params.seed) if refined else None,
             "quarantined": quarantined(sets["source"], refused, 12, params.seed) if refused is not None else [],
             "confusions": _confusions(plots, result),
-            "axis": axis(result["rows"]),
+            "axis": axis(shown(result)),
             "runs": _runs(runs),
             "films": films(runs),
             "box": (WIDTH, HEIGHT),
@@ -90,6 +98,18 @@ def report(
         write_atomic(out, render(context))
         stage.results = {"bytes": out.stat().st_size}
     print_where(out, params)
+
+
+def _read(metrics: Path, plots: Path) -> dict[str, Any]:
+    result: dict[str, Any] = read_json(metrics)
+    if (task := result.get("task", "classification")) != "classification":
+        raise DataError(
+            f"{metrics}: the page shows classifiers, and these rows learned a {task}. `adaptgan evaluate` prints "
+            f"their table; the numbers are in this file and in {plots}."
+        )
+    if "oracle_choice" not in result:
+        raise DataError(f"{metrics}: another version of adaptgan wrote this. Run `adaptgan evaluate` again.")
+    return result
 
 
 def print_where(out: Path, params: Params) -> None:
@@ -155,6 +175,7 @@ def _words(params: Params, result: dict[str, Any], adapted: ShardDataset | None)
     guarded = main == "baseline" and guard is not None and guard == result["rows"][result["baseline"]]["fingerprint"]
     return {
         "title": words.title(result),
+        "headline": words.headline(result),
         "choice": words.choice(result),
         "refinement": words.refinement(result),
         "labels": words.labels(result),

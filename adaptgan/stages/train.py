@@ -20,6 +20,7 @@ from adaptgan.data.batch import Side
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.images import to_float
 from adaptgan.data.loader import Loader
+from adaptgan.data.transforms import check_transforms_keep_geometry
 from adaptgan.datainfo import TaskName
 from adaptgan.errors import ComponentError, DataError, ParamsError
 from adaptgan.files import fingerprint, scratch, staged
@@ -93,6 +94,8 @@ def train(
     method: Method = registry.build("method", config, f"{section}.method", [info, frozen])
     method.info = info
     _check_inputs(method, section, sets, options.learns)
+    if options.learns != "classification":
+        check_transforms_keep_geometry(training.transforms)
     versions = _versions(config)
     resolved = {"method": config, "learns": options.learns, "training": training.model_dump(mode="json")}
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -123,6 +126,7 @@ def train(
             **resolved,
             "data": asdict(info),
             "fingerprint": identity,
+            "seed": params.seed,
             "inputs": inputs,
             "versions": versions,
             "precision": precision,
@@ -181,7 +185,8 @@ class _feeds:  # noqa: N801 - reads as a function
             "workers": training.workers,
             "task": task,
         }
-        with_labels: dict[str, Any] = {"labels": data.has_labels, "transforms": training.transforms}
+        truth = data.has_labels or task != "classification"  # values and masks need no class
+        with_labels: dict[str, Any] = {"labels": truth, "transforms": training.transforms}
         self.loaders["source"] = Loader(data, indices=learn, salt="source", **with_labels, **common)
         if "target" in sets and method.needs_target:
             self.loaders["target"] = Loader(sets["target"], labels=False, salt="target", **common)
@@ -190,7 +195,7 @@ class _feeds:  # noqa: N801 - reads as a function
         held_out = None
         if len(held):
             images = torch.from_numpy(np.ascontiguousarray(data.images_NCHW[held])).to(fabric.device)
-            labels = torch.from_numpy(data.targets(task)[held]).to(fabric.device) if data.has_labels else None
+            labels = torch.from_numpy(data.targets(task)[held]).to(fabric.device) if truth else None
             held_out = Side(to_float(images), labels, torch.arange(len(held), device=fabric.device))
         return Feeds(**self.loaders, held_out=held_out)
 
@@ -248,7 +253,7 @@ def _tasks(spec: ComponentSpec) -> tuple[str, ...]:
 def _check_inputs(method: Method, section: str, sets: Mapping[str, ShardDataset], task: TaskName) -> None:
     name = type(method).__name__
     data = sets.get("source") or sets["labelled"]
-    if method.needs_labels and data.manifest.labels == "none":
+    if task == "classification" and method.needs_labels and data.manifest.labels == "none":
         raise DataError(
             f"{data.folder}: {name} learns from source labels, and this data set has none. Put the images in one "
             "folder per class, or add a `label` to metadata.jsonl, and ingest again."

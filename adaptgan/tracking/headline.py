@@ -42,7 +42,7 @@ def record_models(recorder: Recorder, stage: Stage, alias: str = "") -> None:
         if alias:
             recorder.model(out, alias)
     if stage.name == "evaluate" and (selected := stage.results.get("selected")) and "models" in stage.inputs:
-        recorder.model(stage.inputs["models"] / selected, "selected")
+        recorder.model(stage.inputs["models"] / stage.results.get("selected_model", selected), "selected")
 
 
 def begin_pipeline(parent: str, stage: Stage, name: str, tags: Mapping[str, str], where: Mapping[str, Any]) -> None:

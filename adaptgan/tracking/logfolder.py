@@ -1,4 +1,7 @@
-"""A training's log folder: losses.jsonl, losses.csv, samples/*.png, timing.json. Written with or without MLflow."""
+"""A training's log folder: losses.jsonl, losses.csv, samples/*.png, timing.json, and alarms.json if there were any.
+
+Written with or without MLflow.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ def start(run: Run) -> None:
     The image grids come from the run's scratch folder: DVC empties a stage's outputs before it runs again.
     """
     write_atomic(run.log / "losses.jsonl", "".join(_line(entry) for entry in run.history))
+    (run.log / "alarms.json").unlink(missing_ok=True)
+    add_alarms(run)
     shutil.rmtree(run.log / "samples", ignore_errors=True)
     for grid in sorted((run.folder / "samples").glob("*.png")):
         if int(grid.stem) <= run.step:
@@ -34,6 +39,12 @@ def add_losses(run: Run) -> None:
     """Append the newest read-out."""
     with (run.log / "losses.jsonl").open("a") as file:
         file.write(_line(run.history[-1]))
+
+
+def add_alarms(run: Run) -> None:
+    """Write all alarms so far."""
+    if run.alarms:
+        write_json(run.log / "alarms.json", run.alarms)
 
 
 def add_samples(run: Run, step: int, images: dict[str, torch.Tensor]) -> Path:

@@ -102,6 +102,7 @@ class Tracking:
             recorder.tags({"resumed_at_step": str(run.step)} if run.step else {"device": str(run.device)})
             for entry in run.history:  # what an earlier process read out but did not get to journal
                 recorder.metrics("losses", entry["step"], entry["losses"])
+            recorder.alarms(run.alarms)
         ensure_replayer()
 
     def _begin_pipeline(self, stage: Stage, tags: dict[str, str]) -> str | None:
@@ -134,6 +135,12 @@ class Tracking:
         """Numbers of a read-out."""
         if self.recorder:
             self.recorder.metrics("losses", step, means)
+
+    @_never_fails
+    def alarms(self, alarms: list[dict[str, Any]]) -> None:
+        """All alarms so far; what is recorded already is passed over."""
+        if self.recorder:
+            self.recorder.alarms(alarms)
 
     @_never_fails
     def scores(self, step: int, scores: dict[str, float]) -> None:
@@ -217,12 +224,15 @@ def adaptgan_before_train(run: Run) -> None:
 
 @hookimpl
 def adaptgan_on_losses(run: Run, step: int, means: dict[str, float]) -> None:
-    """Record a read-out."""
+    """Record a read-out, and the alarms that it raised."""
     if run.rank == 0:
-        from adaptgan.tracking.logfolder import add_losses
+        from adaptgan.tracking.logfolder import add_alarms, add_losses
 
         add_losses(run)
         _tracking.losses(step, means)
+        if any(alarm["step"] == step for alarm in run.alarms):
+            add_alarms(run)
+            _tracking.alarms(run.alarms)
 
 
 @hookimpl

@@ -52,7 +52,7 @@ class Recorder:
         lost = run_id is not None and not path.exists()
         self._last = last_steps(path)
         if lost:
-            self._last = dict.fromkeys(("losses", "scores", "samples"), seen)
+            self._last = dict.fromkeys(("losses", "scores", "samples", "alarms"), seen)
         self._named: set[str] = set()
         self._journal = Journal(path)
         self.resumed = run_id is not None
@@ -79,6 +79,17 @@ class Recorder:
         self._named |= set(named)
         if named and self._advance(stream, step):
             self._append("metrics", t, stream=stream, step=step, values=named)
+
+    def alarms(self, alarms: Iterable[Mapping[str, Any]]) -> None:
+        """Tag the run with each alarm's message, and mark its step: `alarm/<name>` is 1 there."""
+        steps: dict[int, list[Mapping[str, Any]]] = {}
+        for alarm in alarms:
+            steps.setdefault(alarm["step"], []).append(alarm)
+        for step, raised in sorted(steps.items()):
+            if self._advance("alarms", step):
+                self.tags({f"alarm.{alarm['alarm']}": f"step {step}: {alarm['message']}" for alarm in raised})
+                values = {metric_name(f"alarm/{alarm['alarm']}"): 1.0 for alarm in raised}
+                self._append("metrics", stream="alarms", step=step, values=values)
 
     def results(self, values: Mapping[str, float]) -> None:
         """Log what came out at the end, less what the streams told already."""

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import rankdata
 
 from adaptgan.errors import AdaptganError
-from adaptgan.metrics.selection import gap_closed, ranks, select
+from adaptgan.metrics.selection import gap_closed, oracle_choice, ranks, select, taken_over
 
 
 def test_ranks_equal_scipys() -> None:
@@ -58,6 +58,48 @@ def test_a_missing_score_leaves_its_validator_out_for_all() -> None:
     assert chosen.selected == "x"
     assert chosen.validators == ("a",)
     assert chosen.left_out == {"b": "no score for x"}
+
+
+def test_the_oracles_missing_score_costs_nobody_a_validator() -> None:
+    scores = {"source": {"a": 1.0, "dev": -2.0}, "x": {"a": 2.0, "dev": -1.0}, "oracle": {"a": 3.0, "dev": None}}
+    chosen = select(scores, baseline="source", never=["oracle"])
+    assert (chosen.validators, chosen.left_out) == (("a", "dev"), {})
+
+
+def test_the_excluded_are_neither_chosen_nor_ranked() -> None:
+    scores = {"source": {"a": 1.0, "b": 1.0}, "x": {"a": 9.0, "b": None}, "y": {"a": 2.0, "b": 2.0}}
+    chosen = select(scores, baseline="source", excluded={"x": "collapsed", "source": "collapsed as well"})
+    assert chosen.selected == "y"
+    assert chosen.mean_rank == {"source": 2.0, "y": 1.0}
+    assert chosen.validators == ("a", "b")
+    assert chosen.excluded == {"x": "collapsed"}  # the baseline stays, whatever becomes of it
+
+
+def test_snapshots_compete_with_rows() -> None:
+    scores = {"source": {"a": 1.0}, "x": {"a": 2.0}, "x@100": {"a": 3.0}, "source@100": {"a": 0.0}}
+    assert select(scores, baseline="source").selected == "x@100"
+
+
+@pytest.mark.parametrize(
+    ("share", "usual", "classes", "swallowed"),
+    [
+        (0.56, 0.2, 10, True),  # 0.1 + 0.5 · 0.9 = 0.55
+        (0.54, 0.2, 10, False),
+        (0.74, 0.5, 2, False),  # of two classes one may well have most
+        (0.76, 0.5, 2, True),
+        (0.90, 0.91, 10, False),  # source-only says so too: the target may be like that
+        (1.0, 1.0, 1, False),
+    ],
+)
+def test_taken_over(share: float, usual: float, classes: int, swallowed: bool) -> None:
+    assert taken_over(share, usual, classes, limit=0.5) == swallowed
+
+
+def test_oracle_choice() -> None:
+    accuracies = {"source": 0.8, "x": 0.9, "x@10": 0.95, "y": 0.95, "z": None}
+    assert oracle_choice(accuracies, "x") == {"row": "x@10", "accuracy": 0.95, "regret": pytest.approx(0.05)}
+    assert oracle_choice(accuracies, "y") == {"row": "y", "accuracy": 0.95, "regret": 0.0}
+    assert oracle_choice({"source": None, "x": None}, "x") is None
 
 
 def test_without_any_score_the_baseline_stays() -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from adaptgan.metrics.validators import (
     BatchNuclearNorm,
     ClassAMI,
+    Entropy,
     InformationMaximization,
     ModelOutputs,
     SourceAccuracy,
@@ -20,6 +23,17 @@ COLLAPSED = np.eye(4)[np.zeros(20, int)]  # sure, and always the same answer
 
 def test_entropy_closed_forms() -> None:
     np.testing.assert_allclose(entropy(np.array([[1.0, 0.0], [0.5, 0.5]])), [0.0, np.log(2)])
+
+
+def test_entropy_as_a_score_by_loops() -> None:
+    p = np.random.default_rng(0).dirichlet(np.ones(5), 40)
+    total = 0.0
+    for row in p:
+        for value in row:
+            total += value * math.log(value)
+    assert Entropy()(ModelOutputs(p), 0) == pytest.approx(total / 40)
+    assert Entropy()(ModelOutputs(UNIFORM), 0) == pytest.approx(-math.log(4))
+    assert Entropy()(ModelOutputs(SURE), 0) == Entropy()(ModelOutputs(COLLAPSED), 0) == 0  # blind to a collapse
 
 
 def test_information_maximization_closed_forms() -> None:
@@ -76,6 +90,15 @@ def test_source_accuracy_is_what_training_measured() -> None:
 def test_are_components(name: str) -> None:
     score = components().build("validator", name)
     assert score(ModelOutputs(SURE, SURE + 0.0, 1.0), 0) == pytest.approx(np.log(4) if name.startswith("inf") else 1.0)
+
+
+@pytest.mark.parametrize(("name", "needs"), [("entropy", False), ("snd", False), ("dev", True)])
+def test_others_are_components_too(name: str, needs: bool) -> None:
+    score = components().build("validator", name)
+    assert getattr(score, "needs_source", False) == needs
+    points = np.random.default_rng(0).normal(size=(20, 4))
+    found = score(ModelOutputs(SURE, points, 1.0, SURE, SURE.argmax(1), points, points), 0)
+    assert found is not None and np.isfinite(found)
 
 
 @pytest.mark.parametrize("name", ["kid", "a_distance"])

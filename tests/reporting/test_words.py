@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adaptgan.metrics.selection import oracle_choice
 from adaptgan.reporting import words
 
 
@@ -26,7 +27,9 @@ def metrics(**changes: Any) -> dict[str, Any]:
         "oracle": row(0.985, training="target", role="oracle", mean_rank=None),
     }
     selection = {"validators": ["x", "y"], "left_out": {}}
-    return {"rows": rows, "selected": "adapt", "baseline": "source", "selection": selection} | changes
+    given = {"rows": rows, "selected": "adapt", "baseline": "source", "selection": selection} | changes
+    candidates = {name: entry["accuracy"] for name, entry in rows.items() if entry["role"] != "oracle"}
+    return {"oracle_choice": oracle_choice(candidates, given["selected"])} | given
 
 
 def test_title_follows_the_numbers() -> None:
@@ -41,11 +44,37 @@ def test_title_follows_the_numbers() -> None:
 
 
 def test_choice_tells_what_hindsight_says() -> None:
-    assert "no other selectable row is more accurate" in words.choice(metrics())
-    assert "In hindsight adapt is more accurate, by 13.5 points" in words.choice(metrics(selected="adapted"))
+    assert "Test labels would have chosen the same" in words.choice(metrics())
+    text = words.choice(metrics(selected="adapted"))
+    assert "What test labels would have chosen: adapt, 97.0%. Choosing without them cost 13.5 points." in text
+    assert "labels would" not in words.choice(metrics(oracle_choice=None))
     assert "1.25" in words.choice(metrics())
     none = {"validators": [], "left_out": {"x": "no score"}}
     assert "nothing to choose by" in words.choice(metrics(selection=none, selected="source"))
+
+
+def test_real_labels_that_were_used_are_said() -> None:
+    assert words.headline(metrics()) == "selected, no real label used"
+    few = metrics()
+    few["rows"]["adapt"]["labelled"] = 100
+    assert words.title(few) == (
+        "14.0 points more accurate on real images, trained with 100 labelled real images, chosen without one more"
+    )
+    assert words.headline(few) == "selected, 100 labelled real images used"
+    assert "without a further label" in words.choice(few)
+    assert "unlabelled real images and from 100 labelled real images" in str(words.refinement(few))
+    for text in (words.title(few), words.headline(few), words.choice(few)):
+        assert "no real label" not in text and "without one real" not in text and "without a real" not in text
+
+
+def test_a_selected_snapshot_speaks_for_itself() -> None:
+    snapshot = row(0.95, "dann", uses_target=True, gain=gain(0.12, 0.1, 0.14), mean_rank=1.0, snapshot_of="adapt")
+    best = {"row": "adapt", "accuracy": 0.97, "regret": 0.02}
+    result = metrics(selected="adapt@50", snapshots={"adapt@50": snapshot}, oracle_choice=best)
+    assert words.title(result).startswith("12.0 points more accurate")
+    assert "adapt@50 was chosen without a real label, from all rows and 1 snapshot" in words.choice(result)
+    assert "Choosing without them cost 2.0 points" in words.choice(result)
+    assert "adapt@50 gains +12.0 points in all" in str(words.refinement(result))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from PIL import Image
 
 import adaptgan
 from adaptgan.data.manifest import Manifest
+from adaptgan.data.records import Record
 from adaptgan.data.shards import iter_records
 from adaptgan.errors import DataError, ParamsError
 from adaptgan.params import load
 from adaptgan.stages.base import Stage
-from adaptgan.stages.ingest import ingest
+from adaptgan.stages.ingest import drawn, ingest
 
 
 def run(tmp_path: Path, section: dict[str, Any], split: str = "train", out: str = "out", seed: int = 0) -> Stage:
@@ -52,7 +54,7 @@ def test_origin_tells_where_it_came_from(tmp_path: Path, scratch_folder: Path) -
     stage = run(tmp_path, {"dataset": "handwriting", "limit": 5, "labels": "sealed"}, "test")
     manifest = Manifest.read(tmp_path / "out")
     assert manifest.labels == "sealed" and manifest.count == 5
-    assert manifest.origin["dataset"] == {"name": "handwriting", "image_size": 32}
+    assert manifest.origin["dataset"] == {"name": "handwriting", "image_size": 32, "annotate": []}
     assert manifest.origin["split"] == "test" and manifest.origin["limit"] == 5
     assert manifest.origin["versions"] == {"adaptgan": adaptgan.__version__}
     assert stage.results["digest"] == manifest.digest
@@ -160,3 +162,68 @@ def test_classes_of_a_plain_copy_stay(tmp_path: Path, tiny_source: Path) -> None
     dataset = adaptgan.load_dataset(tmp_path / "out")
     assert dataset.labels_N.tolist() == list(range(7)) and len(dataset.classes) == 10
     np.testing.assert_array_equal(dataset.images_NCHW, adaptgan.load_dataset(tiny_source).images_NCHW[:7])
+
+
+def labels_and_keys(folder: Path) -> tuple[list[int], list[str]]:
+    dataset = adaptgan.load_dataset(folder)
+    return dataset.labels_N.tolist(), dataset.keys
+
+
+def test_per_class_draws_as_many_of_each_class_and_the_seed_is_the_draw(tmp_path: Path) -> None:
+    section = {"dataset": {"name": "handwriting", "image_size": 28}, "per_class": 2}
+    stage = run(tmp_path, section)
+    labels, keys = labels_and_keys(tmp_path / "out")
+    assert sorted(labels) == [k for k in range(10) for _ in range(2)] and stage.results["records"] == 20
+    assert keys == sorted(keys) and keys[-1] > "handwriting_1000"  # in the order they came, from all of the 4,000
+    assert Manifest.read(tmp_path / "out").origin["per_class"] == 2
+    again = contents(tmp_path / "out")
+    run(tmp_path, section)
+    assert contents(tmp_path / "out") == again
+    run(tmp_path, section, seed=1)
+    assert not set(keys) & set(labels_and_keys(tmp_path / "out")[1])  # true of these seeds: 2 of 400 a class
+
+
+def test_a_draw_depends_on_keys_alone_and_a_larger_one_contains_it(tmp_path: Path) -> None:
+    dataset = photos(tmp_path / "photos", 40)
+    run(tmp_path, {"dataset": dataset, "per_class": 3})
+    few = set(labels_and_keys(tmp_path / "out")[1])
+    run(tmp_path, {"dataset": dataset, "per_class": 8})
+    assert few < set(labels_and_keys(tmp_path / "out")[1])
+    drawn_files = {record.provenance["file"] for record in iter_records(tmp_path / "out")}
+    others = [
+        path for path in (tmp_path / "photos").rglob("*.png") if f"{path.parent.name}/{path.name}" not in drawn_files
+    ]
+    for path in others:
+        path.unlink()
+    run(tmp_path, {"dataset": dataset, "per_class": 3})
+    assert set(labels_and_keys(tmp_path / "out")[1]) == few
+
+
+def test_every_record_of_a_class_is_drawn_about_as_often() -> None:
+    """Over 60 seeds, 2 of 10 records: each comes 12 times in the mean, with a standard deviation of 3.1."""
+    records = [Record(f"r{number}", np.zeros((2, 2), np.uint8), 0) for number in range(10)]
+    counts = Counter(record.key for seed in range(60) for record in drawn(records, 2, ["a"], seed, "source"))
+    assert len(counts) == 10 and all(2 < count < 23 for count in counts.values())
+
+
+def test_per_class_without_labels_or_with_too_few_says_so(tmp_path: Path, tiny_source: Path) -> None:
+    dataset = photos(tmp_path / "photos", 5)  # 3 of a, 2 of b
+    with pytest.raises(DataError, match=r"source\.per_class: 3 records .* class 'b' has 2\. .*per_class to 2 or less"):
+        run(tmp_path, {"dataset": dataset, "per_class": 3})
+    assert not (tmp_path / "out").exists()
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    Image.new("L", (8, 6)).save(flat / "x.png")
+    with pytest.raises(DataError, match=r"source\.per_class: 1 records .* x\w* has no label.*source\.limit"):
+        run(tmp_path, {"dataset": {"name": "image_folder", "folder": str(flat)}, "per_class": 1})
+    with pytest.raises(DataError, match=r"class '7' has 0, '8' has 0, '9' has 0\. Bring more"):
+        run(tmp_path, {"dataset": {"name": "shards", "folder": str(tiny_source)}, "limit": 7, "per_class": 1})
+    with pytest.raises(ParamsError, match=r"source\.per_class"):
+        run(tmp_path, {"dataset": dataset, "per_class": 0})
+
+
+def test_corrupt_images_are_judged_against_all_that_were_read(tmp_path: Path) -> None:
+    dataset = photos(tmp_path / "photos", 30)
+    (tmp_path / "photos" / "a" / "cut.png").write_bytes(b"\x89PNG")
+    run(tmp_path, {"dataset": dataset, "per_class": 1, "max_corrupt": 0.04})
+    assert Manifest.read(tmp_path / "out").count == 2

@@ -12,7 +12,7 @@ import pytest
 from adaptgan.data.images import decode_png
 from adaptgan.data.shards import iter_records
 from adaptgan.errors import AdaptganError
-from adaptgan.files import scratch, write_json
+from adaptgan.files import read_json, scratch, write_json
 from adaptgan.stages.evaluate import evaluate
 from adaptgan.stages.report import report
 from tests import evaluated
@@ -113,6 +113,64 @@ def test_shows_what_was_measured(root: Path) -> None:
         assert digest in page.text
 
 
+def test_shows_the_feature_map_in_both_lights(root: Path) -> None:
+    source, page = make(root)
+    assert page.text.index("Where the domains lie") < page.text.index("What each stage cost")
+    assert "its labels are sealed" in page.text
+    figures = [attributes for tag, attributes in page.tags if tag == "svg" and "features of" in str(attributes)]
+    metrics = read_json(root / "reports/metrics.json")
+    assert len(figures) == len({metrics["baseline"], metrics["selected"]})
+    dots = [
+        attributes["d"] or "" for tag, attributes in page.tags if tag == "path" and attributes.get("class") == "dot"
+    ]
+    rings = [
+        attributes["d"] or "" for tag, attributes in page.tags if tag == "path" and attributes.get("class") == "ring"
+    ]
+    drawn = read_json(root / "reports/plots/feature_map.json")["panels"]
+    assert sum(path.count("h0") for path in dots) == sum(len(panel["target"]["points"]) for panel in drawn)
+    assert sum(path.count("M") for path in rings) == sum(len(panel["source"]["points"]) for panel in drawn)
+    assert len(re.findall(r"--even: [\d.]+; --odd", source)) == 2  # a light and a dark palette
+    (root / "reports/plots/feature_map.json").unlink()
+    assert "Where the domains lie" not in make(root)[1].text
+
+
+def test_lists_each_alarm_with_what_usually_helps(root: Path) -> None:
+    _, before = make(root)
+    assert "What usually helps" in before.text  # of the row that has collapsed
+    path = root / "reports/metrics.json"
+    metrics = read_json(path)
+    for row in metrics["rows"].values():
+        row["alarms"] = []
+    write_json(path, metrics)
+    assert "What usually helps" not in make(root)[1].text
+    message = "It <b>fell</b>. What usually helps: a smaller `strength`."
+    metrics["rows"]["adapted"]["alarms"] = [{"step": 1200, "alarm": "domain_head_at_100", "message": message}]
+    write_json(path, metrics)
+    source, page = make(root)
+    assert "1 alarm" in page.text
+    assert "adapted domain_head_at_100 step 1 200 It <b>fell</b>. What usually helps: a smaller strength ." in page.text
+    assert "<code>strength</code>" in source
+    assert "<b>fell" not in source
+
+
+def test_a_selected_snapshot_has_a_line_of_its_own(root: Path) -> None:
+    path = root / "reports/metrics.json"
+    metrics = read_json(path)
+    entry = metrics["rows"]["adapted"] | {"snapshot_of": "adapted", "accuracy": 0.4321, "steps": 20, "labelled": 7}
+    metrics |= {"snapshots": {"adapted@20": entry}, "selected": "adapted@20"}
+    metrics["oracle_choice"] = {"row": "adapted", "accuracy": 0.9876, "regret": 0.5555}
+    metrics["selection"]["excluded"] = {"bad": "one class <has> all"}
+    write_json(path, metrics)
+    _, page = make(root)
+    assert "adapted@20 selected, a snapshot 43.2%" in page.text
+    assert "1 snapshot, a candidate like the rows" in page.text
+    assert "What test labels would have chosen: adapted, 98.8%, +55.5 points" in re.sub(" +", " ", page.text)
+    assert "bad could not be selected: one class <has> all" in page.text
+    assert "not selectable: collapsed" in page.text
+    assert "selected, 7 labelled real images used" in page.text
+    assert "no real label used" not in page.text
+
+
 def test_wipes_between_the_same_records(root: Path) -> None:
     """The two sheets hold a refined image and the source image it was made from, at the same place."""
     _, page = make(root)
@@ -173,6 +231,16 @@ def test_tells_the_mlflow_command_when_runs_are_tracked(capsys: pytest.CaptureFi
 def test_missing_metrics_say_what_to_run(root: Path) -> None:
     (root / "reports/metrics.json").unlink()
     with pytest.raises(AdaptganError, match=r"metrics\.json: there is no such file.*dvc repro"):
+        make(root)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [({"task": "regression"}, "learned a regression"), ({"rows": {}}, "another version.*adaptgan evaluate")],
+)
+def test_metrics_of_another_kind_are_named(root: Path, content: dict[str, Any], says: str) -> None:
+    write_json(root / "reports/metrics.json", content)
+    with pytest.raises(AdaptganError, match=says):
         make(root)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from adaptgan.tracking import plugin, recorder
 from adaptgan.tracking.grid import labelled_grid
 from adaptgan.tracking.journal import Journal, journal_folder
 from adaptgan.training.run import Run
-from tests.tracking.helpers import checkpoint, tiny_training
+from tests.tracking.helpers import checkpoint, history, replay, the_run, tiny_training
 
 
 def lines(path: Path = Path("log/losses.jsonl")) -> list[dict[str, Any]]:
@@ -146,3 +147,30 @@ def test_a_grid_enlarges_small_images_by_whole_factors_and_keeps_values() -> Non
 def test_a_grid_of_nothing_is_still_an_image() -> None:
     assert isinstance(labelled_grid({}), Image.Image)
     assert isinstance(labelled_grid({"empty": torch.zeros(0, 1, 4, 4)}), Image.Image)
+
+
+ALARMING = """
+from adaptgan import hookimpl
+
+@hookimpl
+def adaptgan_on_losses(run, step):
+    if step in (6, 14):
+        run.alarms.append({"step": step, "alarm": f"alarm_{step}", "message": "what it means, what helps"})
+"""
+
+
+def test_alarms_are_written_tagged_and_marked_at_their_step_once(
+    project: Path, third_party: Callable[..., None]
+) -> None:
+    third_party("alarm-gan", ALARMING)
+    killed = tiny_training(die_at=14)
+    assert json.loads(Path("log/alarms.json").read_text()) == killed.alarms
+    run = tiny_training(start=12, state=checkpoint(killed, 12))  # step 14 comes again
+    assert [alarm["step"] for alarm in run.alarms] == [14]
+    replay()
+    tracked = the_run("train task.dann")
+    assert tracked.data.tags["alarm.alarm_6"] == "step 6: what it means, what helps"
+    assert history(tracked, "alarm/alarm_6") == [(6, 1.0)]
+    assert history(tracked, "alarm/alarm_14") == [(14, 1.0)]
+    text = (journal_folder() / f"{killed.memo[plugin.MEMO]}.jsonl").read_text()
+    assert text.count("alarm/alarm_14") == 1
