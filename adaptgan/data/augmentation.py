@@ -16,7 +16,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Range = tuple[float, float]
 
 # Streams of random numbers inside one view, so that switching one option on leaves the others' draws alone.
-_AFFINE, _ELASTIC, _STROKE, _BLUR, _TONE, _NOISE, _CUTOUT = range(7)
+_AFFINE, _ELASTIC, _STROKE, _BLUR, _TONE, _NOISE, _CUTOUT, _INVERT = range(8)
 
 
 class Augmentation(nn.Module):
@@ -85,6 +85,8 @@ class Warp(Augmentation):
         gain: range of the factor on the brightness above `pad`.
         contrast: largest relative change of the contrast about the image's mean, either way.
         brightness: largest shift of all pixels either way; the full range is 2.
+        invert: how often a channel's intensities are turned round, x to −x (the intensity flips of French 2018, §4);
+            each channel of each image on its own.
         noise: standard deviation of pixel noise.
         cutout: side of a square that is set to `pad`, in pixels.
         pad: the value outside of the image; -1 is black.
@@ -104,6 +106,7 @@ class Warp(Augmentation):
         gain: Range = (1.0, 1.0),
         contrast: Annotated[float, Field(ge=0, le=1)] = 0.0,
         brightness: NonNegative = 0.0,
+        invert: Annotated[float, Field(ge=0, le=1)] = 0.0,
         noise: NonNegative = 0.0,
         cutout: Annotated[int, Field(ge=0)] = 0,
         pad: Annotated[float, Field(ge=-1, le=1)] = -1.0,
@@ -126,6 +129,7 @@ class Warp(Augmentation):
         self.elastic, self.elastic_knots = elastic, elastic_knots
         self.stroke, self.blur, self.cutout, self.pad = stroke, blur, cutout, pad
         self.gain, self.contrast, self.brightness, self.noise = gain, contrast, brightness, noise
+        self.invert = invert
         self._moves = bool(rotation or shear or translate or elastic or scale != (1.0, 1.0))
         self._tones = bool(contrast or brightness or gain != (1.0, 1.0))
 
@@ -147,6 +151,9 @@ class Warp(Augmentation):
                 images = self._blurred(images, seeds_N, view)
             if self._tones:
                 images = self._toned(images, seeds_N, view)
+            if self.invert:
+                turned = uniform(seeds_N, view, images.shape[1], _INVERT)[:, :, None, None] < self.invert
+                images = torch.where(turned, -images, images)
             if self.noise:
                 pixels = normal(seeds_N, view, images[0].numel(), _NOISE).view_as(images)
                 images = images + self.noise * pixels

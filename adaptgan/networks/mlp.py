@@ -17,7 +17,7 @@ class MLPClassifier(nn.Module):
     (N, C, H, W) in [-1, 1] -> logits (N, K); with `features=True` also the last hidden layer (N, F), without noise.
     The order of pixels means nothing to it. The sizes are those of the discriminator of Salimans et al. 2016 on MNIST;
     as there, pixels are brought to [0, 1] first, so that the noise has the paper's strength, and the scales of the
-    hidden layers do not learn: a network that could raise them would drown the noise and run away from the generator.
+    hidden layers do not learn.
 
     With `data_init` the first training batch sets each layer's scale and bias so that its outputs have mean 0 and
     variance 1 (Salimans & Kingma 2016, eq. 5). The flag that this was done is a buffer: a resumed training does not
@@ -109,7 +109,8 @@ class NormalizedLinear(nn.Module):
     """y = g · (v x) / ‖v‖ + b, per output (Salimans & Kingma 2016, eq. 2). (N, inputs) -> (N, outputs).
 
     The outputs are scaled, not the weights: that spares a copy of them. `torch.nn.utils.parametrizations.weight_norm`
-    computes the same, but its g always learns.
+    computes the same, but its g always learns. The length of v changes no output, only how far a step of Adam turns v:
+    entries start with a standard deviation of 0.1, as in the authors' code.
 
     Args:
         inputs: how many.

@@ -20,6 +20,7 @@ EVERYTHING: dict[str, Any] = {
     "blur": 1.0,
     "gain": (0.8, 1.2),
     "contrast": 0.2,
+    "invert": 0.3,
     "brightness": 0.1,
     "noise": 0.05,
     "cutout": 6,
@@ -217,6 +218,18 @@ def test_colour_channels_move_together() -> None:
     assert torch.equal(warped[:, 0], warped[:, 2])
 
 
+def test_invert_turns_whole_channels_round() -> None:
+    x = torch.rand(400, 3, 8, 8) * 2 - 1
+    seeds = torch.arange(400)
+    turned = Warp(**STILL, invert=0.3)(x, seeds)
+    sign = turned / x
+    assert torch.allclose(sign, sign[:, :, :1, :1].expand_as(sign), atol=1e-4)
+    flipped = sign[:, :, 0, 0] < 0
+    assert 0.25 < flipped.float().mean() < 0.35
+    assert (flipped.float().std(1) > 0).any()  # channels flip on their own
+    assert torch.equal(Warp(**STILL, invert=1.0)(x, seeds), -x)
+
+
 @pytest.mark.parametrize("options", [{"scale": (1.2, 0.8)}, {"stroke": (-2.0, 0.0)}, {"gain": (-1.0, 1.0)}])
 def test_ranges_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ParamsError, match=next(iter(options))):
@@ -229,7 +242,7 @@ def test_moves_pixels_is_what_a_single_bright_pixel_shows(options: dict[str, Any
     warp = Warp(**options)
     geometric = not options or any(key in options for key in ("elastic", "stroke"))
     assert warp.moves_pixels == geometric
-    if not geometric and "cutout" not in options:
+    if not geometric and not options.keys() & {"cutout", "invert"}:
         x = torch.full((12, 1, 24, 24), -0.9)
         x[:, :, 11, 7] = 0.8
         assert warp(x, SEEDS).flatten(1).argmax(1).tolist() == [11 * 24 + 7] * 12
