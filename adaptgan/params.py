@@ -94,6 +94,8 @@ class EvaluateSection(Section):
 
     validators: list[Component] = ["source_accuracy", "information_maximization", "batch_nuclear_norm", "class_ami"]
     """Label-free scores; the row with the best mean rank is selected, never one that ranks below source-only."""
+    observed: list[Component] = []
+    """Further validators, reported beside those above but without a vote."""
     largest_class: Annotated[
         float,
         Field(

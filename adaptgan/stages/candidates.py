@@ -64,7 +64,7 @@ def choose(
     seed: int,
 ) -> Selection:
     """Score every row and snapshot on unlabelled target images, and choose one; the oracle is scored, never chosen."""
-    validators = _validators(options)
+    voting, validators = _validators(options)
     candidates = {**rows, **snapshots}
     curious = any(getattr(validator, "needs_source", False) for validator in validators.values())
     for row in candidates.values():
@@ -75,16 +75,22 @@ def choose(
                 row.a_distance = _a_distance(outputs, seed)
     never = [name for name, row in candidates.items() if row.role == "oracle"]
     excluded = broken_down(candidates, options)
-    return select({name: row.validators for name, row in candidates.items()}, options.baseline, never, excluded)
+    votes = {name: {key: row.validators[key] for key in voting} for name, row in candidates.items()}
+    return select(votes, options.baseline, never, excluded)
 
 
-def _validators(options: EvaluateSection) -> dict[str, Validator]:
+def _validators(options: EvaluateSection) -> tuple[list[str], dict[str, Validator]]:
+    """The names of those that vote, and all validators by name."""
     registry = components()
     found: dict[str, Validator] = {}
-    for i, config in enumerate(options.validators):
-        name = config if isinstance(config, str) else str(config.get("name"))
-        found[name] = registry.build("validator", config, f"evaluate.validators[{i}]")
-    return found
+    voting: list[str] = []
+    for group in ("validators", "observed"):
+        for i, config in enumerate(getattr(options, group)):
+            name = config if isinstance(config, str) else str(config.get("name"))
+            found[name] = registry.build("validator", config, f"evaluate.{group}[{i}]")
+            if group == "validators":
+                voting.append(name)
+    return voting, found
 
 
 def _ask(row: Row, sets: Mapping[str, ShardDataset], seed: int, curious: bool) -> ModelOutputs:

@@ -100,7 +100,10 @@ def train(
     resolved = {"method": config, "learns": options.learns, "training": training.model_dump(mode="json")}
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     digests = {role: value["digest"] for role, value in inputs.items()}
-    decisive = {**resolved, "training": training.model_dump(mode="json", exclude={"on_alarm"})}  # alarms change no weight
+    decisive = {
+        **resolved,
+        "training": training.model_dump(mode="json", exclude={"on_alarm"}),
+    }  # alarms change no weight
     identity = fingerprint(section, decisive, digests, versions, params.seed, device.type, precision, world_size)
 
     log = log or Path("reports/runs") / section
