@@ -126,7 +126,8 @@ def _row(
     few = inputs.get("labelled", {})
     learned = inputs.get("source", few)
     origin = _role_of(learned.get("digest"), sets)
-    seen_labels = {origin, _role_of(few.get("digest"), sets)} & {"target", "test"}
+    roles = (origin, _role_of(few.get("digest"), sets))
+    seen_labels = [role for role in ("target", "test") if role in roles]
     if path.name == options.baseline:
         role = "baseline"
     elif path.name == options.oracle or seen_labels:
@@ -136,7 +137,7 @@ def _row(
     only_few = bool(few) and learned.get("digest") == few.get("digest")
     if role == "baseline" and (seen_labels or (few and not only_few)):
         raise AdaptganError(
-            f"{path}: the baseline row was trained on the labels of --{min(seen_labels, default='labelled')}; a "
+            f"{path}: the baseline row was trained on the labels of --{[*seen_labels, 'labelled'][0]}; a "
             "baseline has seen source labels only. Train it on the source, or name another in evaluate.baseline."
         )
     timing = logs / str(model.card.get("section", path.name)) / "timing.json"

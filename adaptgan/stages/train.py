@@ -100,10 +100,8 @@ def train(
     resolved = {"method": config, "learns": options.learns, "training": training.model_dump(mode="json")}
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     digests = {role: value["digest"] for role, value in inputs.items()}
-    decisive = {
-        **resolved,
-        "training": training.model_dump(mode="json", exclude={"on_alarm"}),
-    }  # alarms change no weight
+    # Alarms change no weight: a run that one stopped goes on when `on_alarm` is changed to `warn`.
+    decisive = resolved | {"training": training.model_dump(mode="json", exclude={"on_alarm"})}
     identity = fingerprint(section, decisive, digests, versions, params.seed, device.type, precision, world_size)
 
     log = log or Path("reports/runs") / section
