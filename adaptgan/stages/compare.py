@@ -143,7 +143,8 @@ def agreements_of(run: Measured) -> dict[str, Agreement]:
     known = {name: entry for name, entry in run.candidates.items() if entry.get("accuracy") is not None}
     scores = {name: entry.get("validators", {}) for name, entry in known.items()}
     table: dict[str, dict[str, float]] = {}
-    if places := mean_ranks(scores):
+    voting = run.result["selection"].get("validators", ())  # those that were only observed have no vote here either
+    if places := mean_ranks({name: {key: row.get(key) for key in voting} for name, row in scores.items()}):
         table[MEAN_RANK] = {name: -place for name, place in places.items()}  # 1 is best; all scores: higher is better
     for validator in dict.fromkeys(v for row in scores.values() for v in row):
         table[validator] = {name: row[validator] for name, row in scores.items() if row.get(validator) is not None}

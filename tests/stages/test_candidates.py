@@ -192,6 +192,24 @@ def test_a_validator_that_asks_gets_what_was_held_out(
     assert candidate.a_distance is not None and 0 <= candidate.a_distance <= 2
 
 
+def test_who_is_observed_is_scored_and_has_no_vote(
+    sets: dict[str, ShardDataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(Model(), torch.device("cpu"), 16)
+    card = {"training": {"validation": 0.25}, "seed": 7, "steps": 9, "scores": {}}
+    rows = {
+        name: row(role=role, reader=reader, card=card) for name, role in (("source", "baseline"), ("x", "candidate"))
+    }
+    scores = {"votes": iter((1.0, 2.0)), "looks_on": iter((9.0, 0.0))}
+    spies = {name: lambda outputs, seed, name=name: next(scores[name]) for name in scores}
+    registry = SimpleNamespace(build=lambda _, name, __: spies[name])
+    monkeypatch.setattr("adaptgan.stages.candidates.components", lambda: registry)
+    options = EvaluateSection(validators=["votes"], observed=["looks_on"])
+    selection = choose(rows, {}, sets, options, 1)
+    assert (selection.selected, selection.validators) == ("x", ("votes",))
+    assert rows["source"].validators == {"votes": 1.0, "looks_on": 9.0}
+
+
 def test_nobody_pays_for_what_no_validator_asks(sets: dict[str, ShardDataset], monkeypatch: pytest.MonkeyPatch) -> None:
     outputs, candidate = ask(sets, Spy(False), monkeypatch)
     assert outputs.held_out_probabilities_MK is None

@@ -121,6 +121,15 @@ def test_correlations_are_averaged_within_runs_not_pooled(tmp_path: Path) -> Non
     assert found["groups"]["pair1"]["spearman"]["mean"] == pytest.approx(1.0)
 
 
+def test_an_observed_validator_has_no_vote(tmp_path: Path) -> None:
+    table = rows(source=0.8, x=0.7, y=0.9, z=0.95)
+    content = metrics(table, selected="z")
+    content["selection"]["validators"] = ["a"]
+    result = study(gather([str(write(tmp_path / "pair/0/metrics.json", content))]))["validators"]
+    assert result["mean_rank"]["spearman"] == result["a"]["spearman"]
+    assert result["b"]["spearman"]["mean"] == pytest.approx(-result["a"]["spearman"]["mean"])
+
+
 def test_a_validator_without_a_score_everywhere(tmp_path: Path) -> None:
     table = rows(source=0.8, x=0.7, y=0.9, z=0.95)
     table["x"]["validators"]["b"] = None
