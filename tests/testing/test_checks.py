@@ -19,6 +19,11 @@ NETWORKS: dict[str, tuple[dict[str, Any], tuple[torch.Tensor, ...]]] = {
     "simgan_refiner": ({"channels": 8, "blocks": 1}, ()),
     "patch_discriminator": ({}, ()),
     "conv_classifier": ({"widths": [8, 8], "hidden": 16}, ()),
+    "conv_segmenter": ({"widths": [4, 8]}, ()),
+    "mlp_classifier": ({"widths": [16, 8], "data_init": False}, ()),
+    "mlp_generator": ({"widths": [16, 16], "noise": 8}, (torch.rand(4, 8),)),
+    "private_encoder": ({"widths": [4, 8], "hidden": 16}, ()),
+    "shared_decoder": ({"channels": 4, "hidden": 16}, (torch.randn(4, 16),)),
 }
 
 

@@ -29,7 +29,22 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "deep_coral": {"classifier": SMALL},
     "adda": {"classifier": SMALL},
     "mcd": {"classifier": SMALL},
+    "dsn": {
+        "classifier": SMALL,
+        "source_private": {"name": "private_encoder", "widths": [4], "hidden": 16},
+        "target_private": {"name": "private_encoder", "widths": [4], "hidden": 16},
+        "decoder": {"name": "shared_decoder", "channels": 4, "hidden": 16},
+        "start": 0.0,
+    },
+    "vada": {"classifier": SMALL},
+    "dirt_t": {"classifier": SMALL, "vada": 0.5, "interval": 1},
+    "shot": {"classifier": SMALL},
     "self_ensembling": {"classifier": SMALL},
+    "pseudo_labels": {"classifier": SMALL},
+    "semi_supervised_gan": {
+        "classifier": {"name": "mlp_classifier", "widths": [16, 8]},
+        "generator": {"name": "mlp_generator", "widths": [16, 16], "noise": 8},
+    },
     "simgan": {
         "refiner": {"name": "simgan_refiner", "channels": 8, "blocks": 1},
         "discriminator": {"name": "patch_discriminator", "layers": "strided", "channels": 8},
