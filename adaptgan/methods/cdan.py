@@ -15,7 +15,13 @@ from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
 from adaptgan.methods.tasks import task_of
-from adaptgan.methods.two_domains import BatchNormMode, forward_domains, measure_classes, measure_domains
+from adaptgan.methods.two_domains import (
+    BatchNormMode,
+    augment_domains,
+    forward_domains,
+    measure_classes,
+    measure_domains,
+)
 from adaptgan.networks.domain import DomainHead
 from adaptgan.networks.layers import reverse_gradient
 from adaptgan.objectives.entropy import entropy
@@ -82,8 +88,7 @@ class CDAN(ClassifierMethod):
     def loss(self, batch: Batch) -> Losses:
         """Task loss on the source, conditional domain loss on both halves."""
         source, target = batch.source, batch.real
-        x_s = self.augmentation(source.images_NCHW, source.seeds_N)
-        x_t = self.augmentation(target.images_NCHW, target.seeds_N)
+        x_s, x_t = augment_domains(self.augmentation, source, target)
         (logits_s, f_s), (logits_t, f_t) = forward_domains(self.classifier, x_s, x_t, self.batch_norm)
         measure_classes(batch, logits_t)
         λ = self.strength * (2 / (1 + math.exp(-10 * batch.progress)) - 1)

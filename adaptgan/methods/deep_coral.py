@@ -12,7 +12,7 @@ from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
 from adaptgan.methods.tasks import task_of
-from adaptgan.methods.two_domains import BatchNormMode, forward_domains, measure_classes
+from adaptgan.methods.two_domains import BatchNormMode, augment_domains, forward_domains, measure_classes
 from adaptgan.objectives.discrepancy import coral
 
 
@@ -60,8 +60,7 @@ class DeepCORAL(ClassifierMethod):
     def loss(self, batch: Batch) -> Losses:
         """Task loss on the source, distance of covariances between both domains."""
         source, target = batch.source, batch.real
-        x_s = self.augmentation(source.images_NCHW, source.seeds_N)
-        x_t = self.augmentation(target.images_NCHW, target.seeds_N)
+        x_s, x_t = augment_domains(self.augmentation, source, target)
         (outputs_s, f_s), (outputs_t, f_t) = forward_domains(self.classifier, x_s, x_t, self.batch_norm)
         if self.task.name == "classification":
             measure_classes(batch, outputs_t)

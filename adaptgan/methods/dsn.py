@@ -15,7 +15,13 @@ from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
 from adaptgan.methods.tasks import task_of
-from adaptgan.methods.two_domains import BatchNormMode, forward_domains, measure_classes, measure_domains
+from adaptgan.methods.two_domains import (
+    BatchNormMode,
+    augment_domains,
+    forward_domains,
+    measure_classes,
+    measure_domains,
+)
 from adaptgan.networks.domain import DomainHead
 from adaptgan.networks.layers import reverse_gradient
 from adaptgan.objectives.discrepancy import DSN_BANDWIDTHS, mmd2
@@ -104,8 +110,7 @@ class DSN(ClassifierMethod):
     def loss(self, batch: Batch) -> Losses:
         """The task; from `start` on also reconstruction, difference and similarity."""
         source, target = batch.source, batch.real
-        x_s = self.augmentation(source.images_NCHW, source.seeds_N)
-        x_t = self.augmentation(target.images_NCHW, target.seeds_N)
+        x_s, x_t = augment_domains(self.augmentation, source, target)
         (outputs, c_s), (outputs_t, c_t) = forward_domains(self.classifier, x_s, x_t, self.batch_norm)
         if self.task.name == "classification":
             measure_classes(batch, outputs_t)

@@ -14,7 +14,13 @@ from adaptgan.components import nested
 from adaptgan.data.batch import Batch
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
 from adaptgan.methods.tasks import Classification
-from adaptgan.methods.two_domains import BatchNormMode, forward_domains, measure_classes, measure_domains
+from adaptgan.methods.two_domains import (
+    BatchNormMode,
+    augment_domains,
+    forward_domains,
+    measure_classes,
+    measure_domains,
+)
 from adaptgan.networks.domain import DomainHead
 from adaptgan.networks.instance_norm import InstanceNormalized
 from adaptgan.objectives.entropy import entropy
@@ -91,8 +97,7 @@ class VADA(ClassifierMethod):
     def loss(self, batch: Batch) -> Losses:
         """The task, features that the domain head takes for the other domain's, and the cluster assumption."""
         source, target = batch.source, batch.real
-        x_s = self.augmentation(source.images_NCHW, source.seeds_N)
-        x_t = self.augmentation(target.images_NCHW, target.seeds_N)
+        x_s, x_t = augment_domains(self.augmentation, source, target)
         (logits_s, f_s), (logits_t, f_t) = forward_domains(self.classifier, x_s, x_t, self.batch_norm)
         batch.shared["features"] = features_NF, truth_N = torch.cat([f_s, f_t]), _from_source(f_s, f_t)
         exchanged = F.binary_cross_entropy_with_logits(self.domain_head(features_NF), 1 - truth_N)
