@@ -17,7 +17,7 @@ from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
 from adaptgan.methods.heads import Assembled, take_head
 from adaptgan.methods.tasks import task_of
-from adaptgan.methods.two_domains import measure_classes, measure_domains
+from adaptgan.methods.two_domains import domain_truth, measure_classes, measure_domains
 from adaptgan.networks.domain import DomainHead
 
 PAPER = OptimizerOptions("adam", lr=2e-4, betas=(0.5, 0.999))
@@ -111,7 +111,7 @@ class ADDA(ClassifierMethod):
             outputs_s, f_s = self.classifier(x_s, features=True)
         seen_s, seen_t = f_s if self.domain_input == "features" else outputs_s, batch.shared["target"]
         domain_N = self.domain_head(torch.cat([seen_s, seen_t]))
-        truth_N = torch.cat([domain_N.new_ones(len(seen_s)), domain_N.new_zeros(len(seen_t))])
+        truth_N = domain_truth(domain_N, len(seen_s))
         measure_domains(batch, domain_N, truth_N)
         return {"domain": F.binary_cross_entropy_with_logits(domain_N, truth_N)}
 

@@ -18,9 +18,11 @@ from adaptgan.methods.tasks import task_of
 from adaptgan.methods.two_domains import (
     BatchNormMode,
     augment_domains,
+    domain_truth,
     forward_domains,
     measure_classes,
     measure_domains,
+    ramped,
 )
 from adaptgan.networks.domain import DomainHead
 from adaptgan.networks.layers import reverse_gradient
@@ -91,11 +93,11 @@ class CDAN(ClassifierMethod):
         x_s, x_t = augment_domains(self.augmentation, source, target)
         (logits_s, f_s), (logits_t, f_t) = forward_domains(self.classifier, x_s, x_t, self.batch_norm)
         measure_classes(batch, logits_t)
-        λ = self.strength * (2 / (1 + math.exp(-10 * batch.progress)) - 1)
+        λ = self.strength * ramped(batch.progress)
         f_NF = reverse_gradient(torch.cat([f_s, f_t]).float(), λ)
         g_NK = reverse_gradient(torch.cat([logits_s, logits_t]).float().softmax(1), λ)
         domain_N = self.domain_head(self.map(f_NF, g_NK if self.class_gradient == "all" else g_NK.detach()))
-        truth_N = torch.cat([domain_N.new_ones(len(f_s)), domain_N.new_zeros(len(f_t))])
+        truth_N = domain_truth(domain_N, len(f_s))
         measure_domains(batch, domain_N, truth_N)
         weight_N = self.weights(g_NK.detach() if self.class_gradient == "none" else g_NK, len(f_s))
         return {

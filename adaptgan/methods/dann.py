@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -17,9 +16,11 @@ from adaptgan.methods.tasks import task_of
 from adaptgan.methods.two_domains import (
     BatchNormMode,
     augment_domains,
+    domain_truth,
     forward_domains,
     measure_classes,
     measure_domains,
+    ramped,
 )
 from adaptgan.networks.domain import DomainHead
 from adaptgan.networks.layers import reverse_gradient
@@ -74,9 +75,9 @@ class DANN(ClassifierMethod):
         source, target = batch.source, batch.real
         x_s, x_t = augment_domains(self.augmentation, source, target)
         (outputs, f_s), (outputs_t, f_t) = forward_domains(self.classifier, x_s, x_t, self.batch_norm)
-        λ = self.strength * (2 / (1 + math.exp(-10 * batch.progress)) - 1)
+        λ = self.strength * ramped(batch.progress)
         domain_N = self.domain_head(reverse_gradient(torch.cat([f_s, f_t]), λ))
-        truth_N = torch.cat([domain_N.new_ones(len(f_s)), domain_N.new_zeros(len(f_t))])
+        truth_N = domain_truth(domain_N, len(f_s))
         measure_domains(batch, domain_N, truth_N)
         if self.task.name == "classification":
             measure_classes(batch, outputs_t)

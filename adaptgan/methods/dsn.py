@@ -18,6 +18,7 @@ from adaptgan.methods.tasks import task_of
 from adaptgan.methods.two_domains import (
     BatchNormMode,
     augment_domains,
+    domain_truth,
     forward_domains,
     measure_classes,
     measure_domains,
@@ -134,7 +135,7 @@ class DSN(ClassifierMethod):
         if self.domain_head is None:
             return len(DSN_BANDWIDTHS) * mmd2(c_s, c_t, DSN_BANDWIDTHS, "biased")
         domain_N = self.domain_head(reverse_gradient(torch.cat([c_s, c_t]), 1.0))
-        truth_N = torch.cat([domain_N.new_ones(len(c_s)), domain_N.new_zeros(len(c_t))])
+        truth_N = domain_truth(domain_N, len(c_s))
         measure_domains(batch, domain_N, truth_N)
         return F.binary_cross_entropy_with_logits(domain_N, truth_N)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,7 +13,7 @@ from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
 from adaptgan.methods.tasks import task_of
-from adaptgan.methods.two_domains import BatchNormMode, augment_domains, forward_domains, measure_classes
+from adaptgan.methods.two_domains import BatchNormMode, augment_domains, forward_domains, measure_classes, ramped
 from adaptgan.objectives.discrepancy import DSN_BANDWIDTHS, MMDEstimator, mmd2
 
 Layer = Literal["features", "logits"]
@@ -82,7 +81,7 @@ class MMD(ClassifierMethod):
         if self.task.name == "classification":
             measure_classes(batch, outputs_t)
         pairs = {"features": (f_s, f_t), "logits": (per_image(outputs_s), per_image(outputs_t))}
-        λ = self.weight * (2 / (1 + math.exp(-10 * batch.progress)) - 1 if self.ramp else 1)
+        λ = self.weight * (ramped(batch.progress) if self.ramp else 1)
         discrepancies = {
             f"{layer}_mmd": λ * mmd2(*pairs[layer], self.bandwidths, self.estimator) for layer in self.layers
         }

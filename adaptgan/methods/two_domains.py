@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -36,6 +37,16 @@ def forward_domains(
     with frozen_statistics(classifier):
         source = classifier(source_NCHW, features=True)
     return source, classifier(target_NCHW, features=True)
+
+
+def ramped(progress: float) -> float:
+    """2 / (1 + exp(−10 p)) − 1: λ's rise from 0 to 1 over the training (Ganin 2016, §5.2.2)."""
+    return 2 / (1 + math.exp(-10 * progress)) - 1
+
+
+def domain_truth(logits_N: torch.Tensor, n_source: int) -> torch.Tensor:
+    """What a domain head should say: 1 of the first `n_source` images, 0 of the target's after them; (N,)."""
+    return (torch.arange(len(logits_N), device=logits_N.device) < n_source).to(logits_N.dtype)
 
 
 def measure_domains(batch: Batch, logits_N: torch.Tensor, truth_N: torch.Tensor) -> None:

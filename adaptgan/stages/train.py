@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import torch
 from lightning_fabric import Fabric
 
 from adaptgan import __version__
-from adaptgan.components import ComponentSpec
 from adaptgan.data.augmentation import check_keeps_geometry
 from adaptgan.data.batch import Side
 from adaptgan.data.dataset import ShardDataset
@@ -77,7 +76,7 @@ def train(
         for role, path in (("source", source), ("target", target), ("labelled", labelled))
         if path is not None
     }
-    data = sets.get("source") or sets["labelled"]
+    data = _learned_from(sets)
     _check_domains(data, [other for other in sets.values() if other is not data])
     device = pick_device(training.device)
     precision = pick_precision(training.precision, device)
@@ -174,7 +173,7 @@ class _feeds:  # noqa: N801 - reads as a function
             raise ParamsError(
                 f"training.batch_size: {training.batch_size} cannot be split evenly over {fabric.world_size} processes."
             )
-        data = sets.get("source") or sets["labelled"]
+        data = _learned_from(sets)
         learn, held = split(len(data), training.validation, seed)
         common: dict[str, Any] = {
             "batch_size": training.batch_size,
@@ -203,6 +202,11 @@ class _feeds:  # noqa: N801 - reads as a function
     def __exit__(self, *_: object) -> None:
         for loader in self.loaders.values():
             loader.close()
+
+
+def _learned_from(sets: Mapping[str, ShardDataset]) -> ShardDataset:
+    """The source; where there is none, the few labelled images stand in for it."""
+    return sets["source"] if "source" in sets else sets["labelled"]
 
 
 def split(count: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -235,25 +239,33 @@ def _check_task(config: dict[str, Any], task: TaskName, section: str) -> None:
     """A method that cannot learn this kind of truth says so before anything is built."""
     registry = components()
     method: Any = registry.load(registry.find("method", config["name"]))
-    known = getattr(method, "tasks", ("classification",))
-    if task not in known:
-        able = [spec.name for spec in registry.specs("method") if task in _tasks(spec)]
+    if task not in _tasks(method):
         raise ParamsError(
-            f"{section}.learns: the method {config['name']!r} learns {' or '.join(known)}, not {task}. "
-            f"Methods that do: {', '.join(able)}."
+            f"{section}.learns: the method {config['name']!r} learns {' or '.join(_tasks(method))}, not {task}. "
+            f"Methods that do: {_methods(lambda other: task in _tasks(other))}."
         )
 
 
-def _tasks(spec: ComponentSpec) -> tuple[str, ...]:
-    try:
-        return getattr(components().load(spec), "tasks", ("classification",))
-    except ComponentError:  # a broken plugin is no answer here, and no reason to stop either
-        return ()
+def _tasks(method: Any) -> tuple[str, ...]:
+    return getattr(method, "tasks", ("classification",))
+
+
+def _methods(able: Callable[[Any], bool]) -> str:
+    """The names of the methods that can do something, for a message."""
+    names = []
+    for spec in components().specs("method"):
+        try:
+            method = components().load(spec)
+        except ComponentError:  # a broken plugin is no answer here, and no reason to stop either
+            continue
+        if able(method):
+            names.append(spec.name)
+    return ", ".join(names)
 
 
 def _check_inputs(method: Method, section: str, sets: Mapping[str, ShardDataset], task: TaskName) -> None:
     name = type(method).__name__
-    data = sets.get("source") or sets["labelled"]
+    data = _learned_from(sets)
     if task == "classification" and method.needs_labels and data.manifest.labels == "none":
         raise DataError(
             f"{data.folder}: {name} learns from source labels, and this data set has none. Put the images in one "
@@ -263,10 +275,18 @@ def _check_inputs(method: Method, section: str, sets: Mapping[str, ShardDataset]
         data.targets(task)  # a sealed set says so now, not after the set-up
     if method.needs_target and "target" not in sets:
         raise ParamsError(f"{section}: {name} adapts to a target; give one with `--target DIR`.")
-    if "labelled" in sets and sets["labelled"] is not data and not method.takes_labelled:
-        able = [s.name for s in components().specs("method") if getattr(components().load(s), "takes_labelled", False)]
+    labelled = sets.get("labelled")
+    if labelled is None or labelled is data:
+        pass
+    elif not method.takes_labelled:
         raise ParamsError(
-            f"{section}: {name} makes no use of --labelled beside --source. Methods that do: {', '.join(able)}."
+            f"{section}: {name} makes no use of --labelled beside --source. "
+            f"Methods that do: {_methods(lambda other: getattr(other, 'takes_labelled', False))}."
+        )
+    elif labelled.info_for(task).values != data.info_for(task).values:
+        raise DataError(
+            f"{labelled.folder} has the values {', '.join(labelled.info_for(task).values)}, {data.folder} has "
+            f"{', '.join(data.info_for(task).values)}. Annotate both alike."
         )
     if task != "classification":
         for option in ("augmentation", "weak_augmentation"):

@@ -155,3 +155,33 @@ def test_snapshots_are_models_of_their_own(inside: Path) -> None:
     train(params("supervised"), "task.row", source=source, out=inside / "plain")
     plain = load_file(inside / "plain" / "model.safetensors")
     assert all(weights[-1][key].equal(plain[key]) for key in plain)  # keeping them changes nothing
+
+
+def test_an_empty_source_is_named_and_nothing_stands_in_for_it(inside: Path) -> None:
+    empty = bars(inside / "empty", count=0)
+    for few in (None, bars(inside / "few")):
+        with pytest.raises(DataError, match=r"empty: this data set is empty"):
+            train(params("supervised"), "task.row", source=empty, labelled=few, out=inside / "model")
+
+
+def test_few_labels_with_other_values_are_refused(inside: Path) -> None:
+    few = inside / "few"
+    with staged(few) as out, ShardWriter(out, ("thin", "thick")) as writer:
+        for number in range(4):
+            writer.write(
+                Record(f"bar_{number}", np.zeros((16, 16), np.uint8), 0, {"values": {"width": 1.0, "turn": 2.0}})
+            )
+    with pytest.raises(DataError, match=r"few has the values turn, width, .*bars has area, width"):
+        train(
+            params("supervised", "regression"),
+            "task.row",
+            source=bars(inside / "bars"),
+            labelled=few,
+            out=inside / "model",
+        )
+
+
+def test_who_makes_no_use_of_few_labels_names_those_who_do(inside: Path) -> None:
+    source = bars(inside / "bars")
+    with pytest.raises(ParamsError, match=r"MCD makes no use of --labelled .*: .*dann.*supervised"):
+        train(params("mcd"), "task.row", source=source, target=source, labelled=source, out=inside / "model")
