@@ -15,12 +15,13 @@ import torch
 
 from adaptgan.data.images import encode_png, to_float
 from adaptgan.data.records import Record
-from adaptgan.data.shards import ShardWriter
+from adaptgan.data.shards import ShardWriter, iter_records
 from adaptgan.datainfo import DataInfo
 from adaptgan.files import fingerprint, staged, write_json
 from adaptgan.models import load_model, save_model
 from adaptgan.params import Params, load
 from adaptgan.plugins import components
+from adaptgan.stages.evaluate import evaluate
 from adaptgan.stages.train import split
 
 CLASSES = ("a", "b", "c")
@@ -181,3 +182,13 @@ def predictions(folder: Path, images: np.ndarray) -> np.ndarray:
             load_model(folder).predict(torch.from_numpy(images)[:, None].float() / 127.5 - 1).argmax(1).numpy()
         )
     return answer
+
+
+def run(root: Path, *overrides: str, without: tuple[str, ...] = (), **instead: Path) -> dict[str, Any]:
+    given = paths(root) | instead
+    return evaluate(params(root, *overrides), **{k: v for k, v in given.items() if k not in without})
+
+
+def held_out(root: Path) -> tuple[np.ndarray, np.ndarray]:
+    records = list(iter_records(root / "data/test", unseal="evaluate"))
+    return np.stack([r.image for r in records]), np.array([r.label for r in records])
