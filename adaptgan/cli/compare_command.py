@@ -9,15 +9,12 @@ import typer
 
 
 def command(
-    given: Annotated[
+    runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUNS",
-            help="metrics.json files, folders, patterns, or GROUP=PATH and GROUP/RUN=PATH.",
-            show_default=False,
+            help="metrics.json files, folders, patterns, or GROUP=PATH and GROUP/RUN=PATH.", show_default=False
         ),
     ] = None,
-    runs: Annotated[list[str] | None, typer.Option("--runs", metavar="RUNS", help="The same; repeatable.")] = None,
     level: Annotated[
         int, typer.Option(min=1, help="Which folder above a metrics.json names its group: 2 for GROUP/RUN/….")
     ] = 2,
@@ -30,6 +27,6 @@ def command(
     from adaptgan.reporting.compare import summary
     from adaptgan.stages.compare import compare
 
-    result = compare([*(runs or []), *(given or [])], out, level=level, title=title)
+    result = compare(runs or [], out, level=level, title=title)
     typer.echo(summary(result))
     typer.echo(f"compare: {out / 'compare.html'} (open it in a browser), compare.md and compare.json beside it")

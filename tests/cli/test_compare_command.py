@@ -33,9 +33,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
-@pytest.mark.parametrize("before", [[], ["--runs"]])
-def test_compare(runs: list[str], run_cli: Cli, before: list[str]) -> None:
-    code, out, err = run_cli("compare", *before, *runs, "--title", "Both", "--out", "out")
+def test_compare(runs: list[str], run_cli: Cli) -> None:
+    code, out, err = run_cli("compare", *runs, "--title", "Both", "--out", "out")
     assert (code, err) == (0, "")
     assert "p: best row dann 85.0 ± 7.1%" in out
     assert "q: best row dann 75.0%" in out
