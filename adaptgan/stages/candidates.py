@@ -197,8 +197,9 @@ def _alarms(row: Row, baseline: Row, excluded: str | None) -> dict[str, str]:
     if mine is not None and theirs is not None and mine < theirs - FORGOTTEN:
         found["source_forgotten"] = (
             f"it reads {100 * mine:.1f}% of the labelled images held out in training, source-only {100 * theirs:.1f}%: "
-            "it has lost the task itself. What usually helps: more steps, a larger weight of the task loss, a smaller "
-            "one of the adaptation terms, and a look at whether the labels of its training set are right."
+            "it has lost the task itself, unless its last part is fitted to the target alone (shot, dirt_t), which "
+            "trades the source for it by design. What usually helps: more steps, a larger weight of the task loss, a "
+            "smaller one of the adaptation terms, and a look at whether the labels of its training set are right."
         )
     pairs = _both(row.validators, baseline.validators)
     below = [name for name, (mine, theirs) in pairs.items() if mine < theirs - FAR * abs(theirs)]
