@@ -44,6 +44,7 @@ class Batch:
         labelled: a few labelled images of the target domain, when the stage was given any beside the source.
         shared: a scratch dict for this batch: what one phase computed, the next may use.
         measures: what `measure` was told since the engine last looked.
+        turn: which of a phase's repeats is looking at it, from 0; a later phase of the step sees the batch of turn 0.
     """
 
     source: Side
@@ -53,6 +54,7 @@ class Batch:
     labelled: Side | None = None
     shared: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, torch.Tensor] = field(default_factory=dict)
+    turn: int = 0
 
     def measure(self, name: str, value: torch.Tensor) -> None:
         """Have a scalar logged as `phase/name` beside the losses; it is not minimized."""

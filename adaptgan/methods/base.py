@@ -60,6 +60,8 @@ class Phase:
         every: take a turn only each n-th step (StyleGAN2's lazy regularization).
         start: first step of this phase; a float is a share of the whole training.
         stop: the step it ends before, or a share of the training; None for the end.
+        keeps: modules that do not learn in it, but whose graph a later phase of the same step goes through: this
+            turn's images of a generator, made once for both players. They are not frozen; detach what they gave.
         after: called after each optimizer step, without gradients (an EMA, a weight clip, an image history).
     """
 
@@ -72,6 +74,7 @@ class Phase:
     start: int | float = 0
     stop: int | float | None = None
     after: Callable[[Batch], None] | None = None
+    keeps: tuple[str, ...] = ()
 
     def scheduled(self, steps: int) -> Phase:
         """The same phase with shares of the training turned into steps."""
@@ -94,8 +97,8 @@ class Method(nn.Module):
     needs_target: ClassVar[bool] = False
     """Whether it cannot train without unlabelled target images."""
 
-    needs_labels: ClassVar[bool] = True
-    """Whether it cannot train without source labels."""
+    needs_labels: bool = True
+    """Whether it cannot train without source labels; a method may know only once it is built."""
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("classification",)
     """What it can learn."""
@@ -108,6 +111,10 @@ class Method(nn.Module):
 
     training_only: ClassVar[tuple[str, ...]] = ()
     """Children that checkpoints keep and the final model leaves out (an image history)."""
+
+    eager: tuple[str, ...] = ()
+    """Children that `training.compile` leaves as they are: torch.compile cannot differentiate twice, which a gradient
+    penalty asks of a critic."""
 
     info: DataInfo
     card: dict[str, Any]
@@ -138,8 +145,15 @@ class Translator(Protocol):
 class Sampler(Protocol):
     """A method that makes images from noise."""
 
-    def sample(self, labels_N: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Images of the given classes, NCHW in [-1, 1]."""
+    @property
+    def conditional(self) -> bool:
+        """Whether the classes asked for decide what is made; else they only say how many."""
+        ...
+
+    def sample(
+        self, labels_N: torch.Tensor, generator: torch.Generator, truncation: float | None = None
+    ) -> torch.Tensor:
+        """Images of the given classes, NCHW in [-1, 1]; a smaller truncation trades variety for quality."""
         ...
 
 

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from adaptgan.datainfo import DataInfo
+from adaptgan.errors import ParamsError
+
 
 class _Reverse(torch.autograd.Function):
     @staticmethod
@@ -69,3 +72,28 @@ def to_channels_last(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             module.to(memory_format=torch.channels_last)
+
+
+def pyramid(data: DataInfo, levels: int | None = None, smallest: int = 4) -> tuple[int, int, int]:
+    """How often an image can be halved, and what is left: images of base · 2^n pixels, for any base.
+
+    Args:
+        data: the images' height and width.
+        levels: n; as many as keep the shorter side at `smallest` when None.
+        smallest: least pixels of the base's shorter side.
+
+    Returns:
+        n, and the base's height and width.
+
+    Raises:
+        ParamsError: the size is not divisible by 2^n.
+    """
+    height, width, n = data.height, data.width, 0
+    while (levels is None or n < levels) and not (height % 2 or width % 2) and min(height, width) // 2 >= smallest:
+        height, width, n = height // 2, width // 2, n + 1
+    if n < (1 if levels is None else levels):
+        raise ParamsError(
+            f"images of {data.height}×{data.width} pixels can be halved {n} times (to no less than {smallest}), "
+            f"and this network needs {levels or 1}. Ingest them with a `size` of base · 2^n, such as [32, 32]."
+        )
+    return n, height, width

@@ -90,6 +90,7 @@ class Trial:
         guard = components().build("method", "supervised", "guard", [self.info]).eval().requires_grad_(False)
         seed_all(0, "weights")
         method: Method = components().build("method", self.resolved, "method", [self.info, Guard(guard)])
+        method.info = self.info
         name = self.resolved["name"]
         assert isinstance(method, Method), f"{name}: a method is an adaptgan.Method, this is a {type(method).__name__}"
         return method

@@ -45,7 +45,7 @@ class Engine:
         self._optimizer_of: dict[str, int] = {}
         self._build_optimizers()
         for name, child in self.networks.items():
-            network: Any = torch.compile(child) if compile else child
+            network: Any = torch.compile(child) if compile and name not in method.eager else child
             setattr(method, name, fabric.setup_module(network))
         # Asked once more: bound to the wrapped modules, should a method capture one.
         self.phases = [phase.scheduled(steps) for phase in method.phases()]
@@ -64,7 +64,8 @@ class Engine:
             optimizer = self.optimizers[self._optimizer_of[phase.name]]
             self._set_rate(phase, optimizer, step)
             with self._turn(phase):
-                for batch in batches[: phase.repeats]:
+                for turn, batch in enumerate(batches[: phase.repeats]):
+                    batch.turn = turn
                     losses = self._minimize(phase, optimizer, batch)
                     seen.update(losses)
                     self.statistics.add(losses, step)
@@ -111,7 +112,7 @@ class Engine:
         """Freeze all but the phase's modules, so that no gradient is computed or exchanged for the others."""
         with ExitStack() as stack:
             for name in self.networks:
-                learns = name in phase.trains
+                learns = name in phase.trains or name in phase.keeps
                 module = getattr(self.method, name)
                 for parameter in module.parameters():
                     parameter.requires_grad_(learns)
@@ -190,6 +191,6 @@ def _check_phases(method: Method, phases: Sequence[Phase]) -> None:
         raise ValueError(f"{type(method).__name__}.phases() must give at least one phase, each with a name of its own")
     children = dict(method.named_children())
     for phase in phases:
-        for name in phase.trains:
+        for name in phase.trains + phase.keeps:
             if name not in children:
-                raise ValueError(f"phase {phase.name!r} trains {name!r}, which is no child of {type(method).__name__}")
+                raise ValueError(f"phase {phase.name!r} names {name!r}, which is no child of {type(method).__name__}")

@@ -1,0 +1,285 @@
+"""What generative methods share: latents, samples of the averaged generator, and the two players' turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from adaptgan.data.augmentation import Augmentation
+from adaptgan.data.batch import Batch
+from adaptgan.errors import ParamsError
+from adaptgan.methods.base import Losses, Method, OptimizerOptions, Phase
+from adaptgan.objectives.adversarial import Adversarial
+from adaptgan.objectives.penalties import Penalty
+from adaptgan.training.ema import EMA
+
+ROW = 10
+"""Images in a row of the sample grid."""
+
+ROWS = 10
+"""Classes in it, at most."""
+
+
+class GenerativeMethod(Method):
+    """Base of the methods whose product is a generator G(z, y); what they imitate is the source.
+
+    A subclass calls `super().__init__(generator, ema)`. Generator networks are `forward(z_NZ, labels_N=None) -> images
+    (N, C, H, W) in [-1, 1]` and have `n_noise` (Z) and `conditional` (whether y decides anything).
+
+    Args:
+        generator: G, which learns.
+        ema: decay of the average of G's weights, which samples are made with (Karras 2017).
+    """
+
+    needs_labels = False
+    training_only = ("generator", "discriminator", "penalties", "augmentation")
+
+    def __init__(self, generator: nn.Module, ema: float) -> None:
+        super().__init__()
+        self.generator = generator
+        self.average = EMA(generator, ema)
+        self.n_noise = int(generator.n_noise)  # type: ignore[arg-type]
+        self.needs_labels = bool(generator.conditional)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the classes asked for decide what is made."""
+        return bool(self.needs_labels)
+
+    def latents(self, count: int, generator: torch.Generator, truncation: float | None = None) -> torch.Tensor:
+        """Latents z (N, Z), standard normal, on the generator's own device.
+
+        Args:
+            count: N.
+            generator: decides them.
+            truncation: draw from the normal distribution between −t and t instead (Brock 2019, §3.1).
+        """
+        if truncation is None:
+            return torch.randn(count, self.n_noise, generator=generator, device=generator.device)
+        if not truncation > 0:
+            raise ParamsError(f"truncation must be above 0; found {truncation}.")
+        # The inverse of the distribution function, over the share of it that lies between −t and t.
+        inside = math.erf(truncation / math.sqrt(2))
+        uniform = torch.rand(count, self.n_noise, generator=generator, device=generator.device, dtype=torch.float64)
+        z_NZ: torch.Tensor = math.sqrt(2) * torch.erfinv(inside * (2 * uniform - 1))
+        return z_NZ.float().clamp(-truncation, truncation)
+
+    def generate(
+        self, z_NZ: torch.Tensor, labels_N: torch.Tensor | None = None, truncation: float | None = None
+    ) -> torch.Tensor:
+        """Images (N, C, H, W) in [-1, 1] of the averaged generator; differentiable in z.
+
+        Args:
+            z_NZ: latents.
+            labels_N: classes, for a conditional generator.
+            truncation: for generators that truncate behind a mapping network; others did so in `latents`.
+        """
+        images_NCHW: torch.Tensor = self.average(z_NZ, *given(labels_N))
+        return images_NCHW
+
+    def sample(
+        self, labels_N: torch.Tensor, generator: torch.Generator, truncation: float | None = None
+    ) -> torch.Tensor:
+        """Images of the given classes; labels only say how many where the generator is not conditional."""
+        z_NZ = self.latents(len(labels_N), generator, truncation).to(labels_N.device)
+        return self.generate(z_NZ, labels_N if self.conditional else None, truncation)
+
+    def samples(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Real images, and generated ones of the same latents each time: a row for each class, or four rows."""
+        real_NCHW = batch.source.images_NCHW[:ROW]
+        names = list(self.info.classes[:ROWS]) if self.conditional else [f"generated {i + 1}" for i in range(4)]
+        rows = torch.arange(len(names), device=real_NCHW.device).repeat_interleave(ROW)
+        images_NCHW = self.sample(rows, torch.Generator().manual_seed(0))
+        return {"real": real_NCHW} | dict(zip(names, images_NCHW.split(ROW), strict=True))
+
+    def follow(self, batch: Batch) -> None:
+        """The average follows G."""
+        self.average.update(self.generator)
+
+    def noise(self, like_NCHW: torch.Tensor) -> torch.Tensor:
+        """Latents z (N, Z) for as many images as given, in training: from the generator that the loop seeds."""
+        return torch.randn(len(like_NCHW), self.n_noise, device=like_NCHW.device)
+
+    def labels(self, batch: Batch) -> torch.Tensor | None:
+        """Classes y of the real images, which those generated beside them share; None where nothing depends on them."""
+        return batch.source.labels if self.conditional else None
+
+
+class TwoPlayers(GenerativeMethod):
+    """A discriminator and a generator, taking turns. What most of the papers share; each adds its own.
+
+        repeat k times:  z, x;  D minimizes E ℓ_real(D(x)) + E ℓ_fake(D(G(z))) + penalties
+        then:            z;     G minimizes E ℓ_gen(D(G(z)))
+
+    G's images of the first of D's turns are made once and serve G's turn too: the latents are the same draw. Penalties
+    with `every` > 1 have a phase of their own and count `every` times; D's Adam is corrected for it (Karras 2020).
+
+    Discriminator networks are `forward(images, labels_N=None) -> logits (N,)`, or a map of logits, and have
+    `by_batch`: whether they normalize by the batch. If so, real and generated images go through in separate batches
+    (Radford 2015), else together.
+
+    Args:
+        generator: G.
+        discriminator: D.
+        adversarial: ℓ.
+        penalties: regularizers of D.
+        augmentation: what is done to all images before D sees them; it must be differentiable.
+        repeats: k, D's turns for one of G's.
+        ema: decay of the averaged generator.
+        optimizer: how D learns.
+        generator_optimizer: how G learns.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        adversarial: Adversarial,
+        penalties: Sequence[Penalty],
+        augmentation: Augmentation,
+        repeats: int,
+        ema: float,
+        optimizer: OptimizerOptions,
+        generator_optimizer: OptimizerOptions,
+    ) -> None:
+        super().__init__(generator, ema)
+        for penalty in penalties:
+            penalty.prepare(discriminator)
+        self.discriminator, self.adversarial, self.augmentation = discriminator, adversarial, augmentation
+        self.penalties = nn.ModuleList(penalties)
+        self.repeats = repeats
+        self.optimizer, self.generator_optimizer = optimizer, generator_optimizer
+        if any(penalty.differentiates_twice for penalty in penalties):
+            self.eager = ("discriminator",)
+
+    def phases(self) -> Sequence[Phase]:
+        """D's turns, those of its lazy penalties, then G's."""
+        lazy = [penalty for penalty in self._penalties() if penalty.every > 1]
+        options = self.optimizer
+        for penalty in lazy:
+            options = corrected(options, penalty.every)
+        play = Phase(
+            "discriminator",
+            ("discriminator",),
+            self.discriminator_loss,
+            options,
+            repeats=self.repeats,
+            after=self.constrain,
+            keeps=("generator",),
+        )
+        regularize = [
+            Phase(penalty.name, ("discriminator",), self._lazy(penalty), options, every=penalty.every)
+            for penalty in lazy
+        ]
+        generate = Phase("generator", ("generator",), self.generator_loss, self.generator_optimizer, after=self.follow)
+        return [play, *regularize, generate]
+
+    def discriminator_loss(self, batch: Batch) -> Losses:
+        """E ℓ_real(D(x)) + E ℓ_fake(D(G(z))) + penalties."""
+        y, real = self.labels(batch), self.augmented(batch, self.real(batch), 0)
+        fake = self.augmented(batch, self.fake(batch).detach(), 1)
+        real_N, fake_N = self.judge(real, fake, y)
+        self.watch(batch, real_N, fake_N, real, fake)
+        losses = {
+            "real": self.adversarial.real(real_N).mean(),
+            "generated": self.adversarial.fake(fake_N).mean(),
+        }
+        for penalty in self._penalties():
+            if penalty.every == 1:
+                losses |= penalty.terms(self.discriminator, real, fake, y, real_N)
+        return losses
+
+    def generator_loss(self, batch: Batch) -> Losses:
+        """E ℓ_gen(D(G(z)))."""
+        fake = self.fake(batch)
+        logits_N = self.discriminator(self.augmented(batch, fake, 2), *given(self.labels(batch)))
+        return {"adversarial": self.adversarial.generator(logits_N).mean()}
+
+    def judge(
+        self, real: torch.Tensor, fake: torch.Tensor, labels_N: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """D's logits of real and of generated images of the same classes."""
+        labels = given(labels_N)
+        if self.discriminator.by_batch:
+            return self.discriminator(real, *labels), self.discriminator(fake, *labels)
+        logits = self.discriminator(torch.cat([real, fake]), *(torch.cat([y, y]) for y in labels))
+        return logits[: len(real)], logits[len(real) :]
+
+    def real(self, batch: Batch) -> torch.Tensor:
+        """Images x to imitate."""
+        return batch.source.images_NCHW
+
+    def fake(self, batch: Batch) -> torch.Tensor:
+        """G(z), one draw for a batch; with its graph in the turn whose images G learns from later in the step."""
+        if "fake" not in batch.shared:
+            with torch.set_grad_enabled(batch.turn == 0):
+                fake = self.generator(self.noise(batch.source.images_NCHW), *given(self.labels(batch)))
+            if fake.requires_grad:
+                fake.register_hook(_reports_gradient(batch))
+            batch.shared["fake"] = fake
+        images_NCHW: torch.Tensor = batch.shared["fake"]
+        return images_NCHW
+
+    def augmented(self, batch: Batch, images_NCHW: torch.Tensor, view: int) -> torch.Tensor:
+        """What D sees of the images; real ones, D's and G's generated ones have draws of their own."""
+        changed: torch.Tensor = self.augmentation(images_NCHW, batch.source.seeds_N, view=view)
+        return changed
+
+    def constrain(self, batch: Batch) -> None:
+        """What penalties do after D's step (a weight clip)."""
+        for penalty in self._penalties():
+            penalty.constrain(self.discriminator)
+
+    def watch(
+        self, batch: Batch, real_N: torch.Tensor, fake_N: torch.Tensor, real: torch.Tensor, fake: torch.Tensor
+    ) -> None:
+        """What the watchdogs read.
+
+        `ranking` is how often D puts a real image above a generated one (½: it cannot tell them apart); `diversity`
+        the generated images' mean squared difference as a share of the real ones'.
+        """
+        with torch.no_grad():
+            batch.measure("ranking", (real_N > fake_N).float().mean())
+            batch.measure("diversity", spread(fake) / spread(real).clamp(min=1e-8))
+
+    def _penalties(self) -> list[Any]:
+        return list(self.penalties)
+
+    def _lazy(self, penalty: Penalty) -> Callable[[Batch], Losses]:
+        def loss(batch: Batch) -> Losses:
+            real = self.augmented(batch, self.real(batch), 0)
+            fake = self.augmented(batch, self.fake(batch).detach(), 1)
+            terms = penalty.terms(self.discriminator, real, fake, self.labels(batch))
+            return {name: penalty.every * term for name, term in terms.items()}
+
+        return loss
+
+
+def given(labels_N: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+    """The labels as further arguments of a network: none where there are none."""
+    return () if labels_N is None else (labels_N,)
+
+
+def corrected(options: OptimizerOptions, every: int) -> OptimizerOptions:
+    """Adam's options where n steps and a lazy one make n + 1: lr·c, β^c, c = n/(n + 1) (Karras 2020, appendix B)."""
+    share = every / (every + 1)
+    first, second = options.betas
+    return replace(options, lr=options.lr * share, betas=(first**share, second**share))
+
+
+def spread(images_NCHW: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference between an image and its neighbour in the batch, a scalar."""
+    images = images_NCHW.float()
+    return (images - images.roll(1, 0)).square().mean()
+
+
+def _reports_gradient(batch: Batch) -> Callable[[torch.Tensor], None]:
+    def report(gradient: torch.Tensor) -> None:
+        batch.measure("image_gradient", gradient.detach().float().flatten(1).norm(dim=1).mean() * len(gradient))
+
+    return report
