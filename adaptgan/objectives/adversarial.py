@@ -62,3 +62,44 @@ class LeastSquares:
     def generator(self, logits: torch.Tensor) -> torch.Tensor:
         """½ (l − 1)²."""
         return 0.5 * (logits - 1).square()
+
+
+class Wasserstein:
+    """Arjovsky 2017, eq. 2 and 3: D ascends E D(x) − E D(G(z)), G descends it. D is a critic: l has no sigmoid.
+
+    It bounds the Wasserstein-1 distance only as far as a penalty holds the critic's slope (`weight_clip`,
+    `gradient_penalty`, `spectral_norm`).
+    """
+
+    def real(self, logits: torch.Tensor) -> torch.Tensor:
+        """−l."""
+        return -logits
+
+    def fake(self, logits: torch.Tensor) -> torch.Tensor:
+        """+l."""
+        return logits
+
+    def generator(self, logits: torch.Tensor) -> torch.Tensor:
+        """−l."""
+        return -logits
+
+
+class Hinge:
+    """Lim & Ye 2017; Miyato 2018, eq. 16 and 17: D only learns from images inside its margin of ±1, G ascends l."""
+
+    def real(self, logits: torch.Tensor) -> torch.Tensor:
+        """max(0, 1 − l)."""
+        return (1 - logits).relu()
+
+    def fake(self, logits: torch.Tensor) -> torch.Tensor:
+        """max(0, 1 + l)."""
+        return (1 + logits).relu()
+
+    def generator(self, logits: torch.Tensor) -> torch.Tensor:
+        """−l."""
+        return -logits
+
+
+def precise(values: torch.Tensor) -> torch.Tensor:
+    """The values in at least float32: bfloat16 is too coarse for exponentials, norms and sums."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -61,7 +63,8 @@ def inside_forward(network: nn.Module, function: Callable[..., torch.Tensor], *i
     """`function(forward, *inputs)`, run as if it were the network's own forward.
 
     What differentiates a network's output before the backward pass must run inside its wrappers (precision, DDP):
-    outside, mixed precision refuses it, and DDP would not exchange what comes of it.
+    outside, mixed precision refuses it, and DDP would not exchange what comes of it. A compiled network runs as it was
+    before it was compiled: what torch.compile makes cannot be differentiated twice.
 
     Args:
         network: plain, or wrapped any number of times.
@@ -84,7 +87,8 @@ def inside_forward(network: nn.Module, function: Callable[..., torch.Tensor], *i
 
     plain.__dict__["forward"] = forward
     try:
-        result: torch.Tensor = network(*inputs)
+        with torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext():
+            result: torch.Tensor = network(*inputs)
     finally:
         restore()
     return result

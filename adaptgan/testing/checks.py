@@ -31,6 +31,8 @@ def check_component(kind: str, name: str) -> ComponentSpec:
 def check_network(config: Any, *inputs: torch.Tensor, info: DataInfo | None = None) -> nn.Module:
     """A network gives finite values, trains all of itself, and treats each image of a batch alike when evaluated.
 
+    One that grows (`growths`, `grow(growth)`, as in `networks.progressive`) must train all of itself over its growths.
+
     Args:
         config: its name, or `{name: …, option: …}`.
         inputs: what its forward takes, first dimension N; eight made-up images when none are given.
@@ -48,9 +50,13 @@ def check_network(config: Any, *inputs: torch.Tensor, info: DataInfo | None = No
     )
     if not inputs:
         inputs = (torch.rand(8, info.channels, info.height, info.width) * 2 - 1,)
-    output = network.train()(*inputs)
-    assert torch.isfinite(output).all(), f"{config}: values that are not finite"
-    output.float().square().mean().backward()
+    network.train()
+    for growth in getattr(network, "growths", (None,)):
+        if growth is not None:
+            network.grow(growth)  # type: ignore[operator]
+        output = network(*inputs)
+        assert torch.isfinite(output).all(), f"{config}: values that are not finite"
+        output.float().square().mean().backward()
     idle = [
         name for name, parameter in network.named_parameters() if parameter.requires_grad and parameter.grad is None
     ]

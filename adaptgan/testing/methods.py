@@ -14,7 +14,8 @@ from torch import nn
 
 from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
-from adaptgan.methods.base import Guard, Losses, Method, Phase, Predictor, Translator
+from adaptgan.methods.base import Guard, Losses, Method, Phase, Predictor, Sampler, Translator
+from adaptgan.methods.generative import GenerativeMethod
 from adaptgan.models import load_model, save_model
 from adaptgan.params import Training
 from adaptgan.plugins import components
@@ -91,6 +92,8 @@ class Trial:
         seed_all(0, "weights")
         method: Method = components().build("method", self.resolved, "method", [self.info, Guard(guard)])
         method.info = self.info
+        if isinstance(method, GenerativeMethod):
+            method.guard = Guard(guard)
         name = self.resolved["name"]
         assert isinstance(method, Method), f"{name}: a method is an adaptgan.Method, this is a {type(method).__name__}"
         return method
@@ -219,3 +222,26 @@ def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, 
             assert translated.abs().max() <= 1, f"{name}.translate: images must stay in [-1, 1]"
             assert isinstance(loaded, Translator)
             assert _alike(translated, loaded.translate(images, seeds)), f"{name}: a loaded model translates otherwise"
+        if isinstance(method, Sampler):
+            labels_N = torch.arange(6) % max(1, info.n_classes)
+            sampled = method.sample(labels_N, _seeded(3))
+            assert sampled.shape == (6, info.channels, info.height, info.width), (
+                f"{name}.sample: expected 6 images of the data's shape, found {tuple(sampled.shape)}"
+            )
+            assert sampled.abs().max() <= 1, f"{name}.sample: images must stay in [-1, 1]"
+            assert isinstance(loaded, Sampler)
+            assert _alike(sampled, loaded.sample(labels_N, _seeded(3))), f"{name}: a loaded model samples otherwise"
+            assert not _alike(sampled, method.sample(labels_N, _seeded(4))), (
+                f"{name}.sample: another seed gives the same images; draw all noise from `generator`"
+            )
+            other = method.sample(labels_N.flip(0), _seeded(3))
+            assert method.conditional != _alike(sampled, other), (
+                f"{name}.sample: `conditional` is {method.conditional}, but asking for other classes "
+                f"{'changed nothing' if method.conditional else 'changed the images'}"
+            )
+            tame = method.sample(labels_N, _seeded(3), 0.5)
+            assert tame.shape == sampled.shape, f"{name}.sample: truncation changed the shape"
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
