@@ -10,10 +10,19 @@ import numpy as np
 from adaptgan.metrics.spaces import scale_to_unit
 
 Metric = Callable[[np.ndarray, np.ndarray, int], dict[str, float]]
-"""features (N, F), features (M, F), seed -> named numbers; a component of kind `metric`."""
+"""features (N, F), features (M, F), seed -> named numbers; a component of kind `metric`.
+
+The first set is the one that is judged, the second the real one. A metric with an attribute `wants = "probabilities"`
+is given class probabilities (N, K) and (M, K) instead of features.
+"""
 
 FLOOR = "floor"
 """One half of the real images against the other: what no set of images can be expected to beat."""
+
+
+def wants(metric: Metric) -> str:
+    """What a metric is given: `features`, or `probabilities` of classes."""
+    return getattr(metric, "wants", "features")
 
 
 def measure(

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics.pairwise import polynomial_kernel
+from torch_fidelity.metric_kid import kid_features_to_metric
 
 from adaptgan.errors import DataError
 from adaptgan.metrics.kid import KID, polynomial_mmd2
@@ -58,6 +60,17 @@ def test_subsets_agree_with_the_library_on_the_same_draws(features: tuple[np.nda
     ours = KID(subsets=4, subset_size=9)(*features, seed=11)
     assert ours["kid"] == pytest.approx(np.mean(theirs), rel=1e-10)
     assert ours["kid_std"] == pytest.approx(np.std(theirs), rel=1e-8)
+
+
+def test_equals_torch_fidelity_on_whole_sets() -> None:
+    rng = np.random.default_rng(7)
+    a, b = rng.normal(size=(40, 6)), rng.normal(0.3, 1.2, (40, 6))
+    theirs = kid_features_to_metric(
+        *(torch.from_numpy(x) for x in (a, b)), kid_subsets=3, kid_subset_size=40, verbose=False
+    )
+    assert KID(subsets=3, subset_size=40)(a, b, seed=0)["kid"] == pytest.approx(
+        theirs["kernel_inception_distance_mean"], rel=1e-10
+    )
 
 
 def test_is_unbiased() -> None:

@@ -153,6 +153,24 @@ def test_lists_each_alarm_with_what_usually_helps(root: Path) -> None:
     assert "<b>fell" not in source
 
 
+def test_lists_alarms_of_trainings_that_are_no_rows(root: Path) -> None:
+    """A refiner's or a generator's; one that a row has, too, is shown once."""
+    path, runs = root / "reports/metrics.json", root / "reports/runs"
+    metrics = read_json(path)
+    for row in metrics["rows"].values():
+        row["alarms"] = []
+    alarm = {"step": 90, "alarm": "class_swallowed", "message": "One has <all>. What usually helps: less."}
+    metrics["rows"]["adapted"]["alarms"] = [alarm]
+    write_json(path, metrics)
+    write_json(runs / "task.adapted" / "alarms.json", [alarm])
+    assert "1 alarm " in make(root)[1].text
+    won = {"step": 1300, "alarm": "discriminator_won", "message": "It has won. What usually helps: a `lower` rate."}
+    write_json(runs / "refiner" / "alarms.json", [won])
+    _, page = make(root)
+    assert "2 alarms" in page.text and page.text.count("class_swallowed") == 1
+    assert "refiner discriminator_won step 1 300 It has won. What usually helps: a lower rate." in page.text
+
+
 def test_a_selected_snapshot_has_a_line_of_its_own(root: Path) -> None:
     path = root / "reports/metrics.json"
     metrics = read_json(path)

@@ -1,0 +1,1 @@
+"""Networks that images are measured in: uint8 images in, features and class probabilities out."""
