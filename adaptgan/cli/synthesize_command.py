@@ -1,4 +1,4 @@
-"""`adaptgan synthesize`: turn a data set into a realistic one."""
+"""`adaptgan synthesize`: turn a data set into a realistic one, or make one from noise."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from adaptgan.cli.common import PARAMS, ParamsFile, Section, Set
 
 def command(
     section: Section,
-    model: Annotated[Path, typer.Option(help="A trained translator.")],
-    source: Annotated[Path, typer.Option("--from", help="Data set to translate.")],
-    out: Annotated[Path, typer.Option(help="The adapted data set.")],
+    model: Annotated[Path, typer.Option(help="A trained translator or generator.")],
+    out: Annotated[Path, typer.Option(help="The new data set.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Data set to translate; without it, images are made from noise.")
+    ] = None,
     guard: Annotated[Path | None, typer.Option(help="The classifier that the gate asks.")] = None,
     quarantine: Annotated[Path | None, typer.Option(help="Where rejected images go, with the reason.")] = None,
     params: ParamsFile = PARAMS,
     set_: Set = None,
 ) -> None:
-    """Translate every image, labels and annotations kept; what fails the gate goes to quarantine."""
+    """Translate every image, labels and annotations kept; what fails the gate goes to quarantine.
+
+    Without --from, a generator makes `count` images of the section, of the classes asked for.
+    """
     from adaptgan.params import load
     from adaptgan.stages.synthesize import synthesize
 

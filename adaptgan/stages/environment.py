@@ -15,7 +15,7 @@ from adaptgan import __version__
 from adaptgan.components import ComponentSpec
 from adaptgan.errors import ParamsError
 from adaptgan.files import staged, write_json
-from adaptgan.params import IngestSection, Params, SynthesizeSection, TrainSection
+from adaptgan.params import IngestSection, Params, RealismSection, SynthesizeSection, TrainSection
 from adaptgan.plugins import components, version_of
 
 _OWN = "adaptgan"
@@ -70,6 +70,10 @@ def _sections(params: Params, mistakes: list[str]) -> Iterator[tuple[str, list[t
                 configs = [("dataset", f"{name}.dataset", params.section(name, IngestSection).dataset)]
             elif "method" in value:
                 configs = [("method", f"{name}.method", params.section(name, TrainSection).method)]
+            elif "extractors" in value or name == "realism":
+                options = params.section(name, RealismSection)
+                configs = [("extractor", f"{name}.extractors[{i}]", one) for i, one in enumerate(options.extractors)]
+                configs += [("metric", f"{name}.metrics[{i}]", one) for i, one in enumerate(options.metrics)]
             else:
                 gates = params.section(name, SynthesizeSection).gate
                 configs = [("gate", f"{name}.gate[{i}]", gate) for i, gate in enumerate(gates)]

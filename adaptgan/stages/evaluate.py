@@ -13,9 +13,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from adaptgan.data.dataset import ShardDataset
-from adaptgan.errors import AdaptganError, DataError, nearest
+from adaptgan.errors import AdaptganError, DataError, ParamsError, nearest
 from adaptgan.files import write_json
-from adaptgan.metrics.realism import measure
+from adaptgan.metrics.realism import measure, wants
 from adaptgan.metrics.selection import Selection, gap_closed, oracle_choice
 from adaptgan.metrics.spaces import PixelPCA
 from adaptgan.metrics.task import accuracy, confusion, paired_difference, per_class, wilson_interval
@@ -236,6 +236,11 @@ def _realism(
     for i, config in enumerate(options.realism):
         name = config if isinstance(config, str) else str(config.get("name"))
         metrics[name] = registry.build("metric", config, f"evaluate.realism[{i}]")
+        if wants(metrics[name]) != "features":
+            raise ParamsError(
+                f"evaluate.realism[{i}]: {name} is measured on class probabilities; `evaluate` compares features. "
+                "`adaptgan realism` measures it."
+            )
     compared: tuple[str, ...] = ("target", "source", "adapted")
     images = {role: _sample(sets[role], options.images, seed) for role in compared if role in sets}
     spaces: dict[str, Any] = {}

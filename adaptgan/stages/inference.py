@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 
 from adaptgan.data.images import to_float
+from adaptgan.metrics.inference import in_batches
 
 CPU_BATCH = 64
 """Larger batches fall out of a CPU's caches: 256 images at a time took 1.8 times as long per image as 64."""
@@ -60,29 +60,7 @@ class Reader:
     def _run(
         self, function: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], images_NCHW: np.ndarray
     ) -> list[np.ndarray]:
-        def forward(start: int) -> tuple[torch.Tensor, ...]:
-            batch = torch.from_numpy(np.ascontiguousarray(images_NCHW[start : start + self.batch_size]))
-            with torch.inference_mode():  # a mode belongs to its thread
-                images = to_float(batch.to(self.device)).contiguous(memory_format=torch.channels_last)
-                return tuple(value.float().flatten(1).cpu() for value in function(images))
+        def forward(batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return function(to_float(batch).contiguous(memory_format=torch.channels_last))
 
-        starts = range(0, len(images_NCHW), self.batch_size)
-        parts = _on_all_cores(forward, starts) if self.device.type == "cpu" else [forward(start) for start in starts]
-        return [torch.cat(values).double().numpy() for values in zip(*parts, strict=True)]
-
-
-def _on_all_cores(forward: Callable[[int], tuple[torch.Tensor, ...]], starts: range) -> list[tuple[torch.Tensor, ...]]:
-    """One batch per core at a time, in order.
-
-    Splitting each small operation over the cores instead makes them wait for each other at every layer: on two busy
-    cores that took three times as long as using one.
-    """
-    cores = torch.get_num_threads()
-    if cores == 1 or len(starts) < 2:
-        return [forward(start) for start in starts]
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(forward, starts))
-    finally:
-        torch.set_num_threads(cores)
+        return in_batches(forward, images_NCHW, self.device, self.batch_size)

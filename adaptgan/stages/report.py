@@ -14,7 +14,7 @@ from adaptgan.params import Params
 from adaptgan.plugins import plugins, version_of
 from adaptgan.reporting import words
 from adaptgan.reporting.charts import HEIGHT, WIDTH, axis, curves
-from adaptgan.reporting.entries import alarms, chosen, shown
+from adaptgan.reporting.entries import alarms, alarms_of_trainings, chosen, shown
 from adaptgan.reporting.feature_map import SIDE, panels
 from adaptgan.reporting.gallery import films, quarantined, wipe
 from adaptgan.reporting.page import render
@@ -69,13 +69,14 @@ def report(
         result = _read(metrics, plots)
         sets = {role: ShardDataset(path) for role, path in inputs.items()}
         refined, refused = sets.get("adapted"), sets.get("quarantine")
+        told = alarms(result)
         context = {
             "title": options.title,
             "metrics": result,
             "rows": result["rows"],
             "shown": shown(result),
             "chosen": chosen(result),
-            "alarms": alarms(result),
+            "alarms": told + alarms_of_trainings(_raised(runs), told),
             "panels": panels(plots / "feature_map.json"),
             "side": SIDE,
             "sets": [_about(role, data, inputs[role]) for role, data in sets.items()],
@@ -136,7 +137,7 @@ def _about(role: str, data: ShardDataset, path: Path) -> dict[str, Any]:
         "labels": data.manifest.labels,
         "digest": data.digest,
         "bytes": sum(shard.bytes for shard in data.manifest.shards),
-        "made": name or ("refined" if origin.get("model") else ""),
+        "made": name or ("generated" if "noise" in origin else "refined" if origin.get("model") else ""),
     }
 
 
@@ -161,6 +162,11 @@ def _runs(folder: Path) -> list[dict[str, Any]]:
             }
         )
     return sorted(found, key=lambda run: (run["name"].startswith("task"), -len(run["curves"]), run["name"]))
+
+
+def _raised(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Every training's alarms, by its section."""
+    return {path.parent.name: read_json(path) for path in sorted(folder.glob("*/alarms.json"))}
 
 
 def _stages() -> list[dict[str, Any]]:

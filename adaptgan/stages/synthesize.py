@@ -1,33 +1,30 @@
-"""The synthesize stage: translate every source image, keep what passes the gate, quarantine the rest."""
+"""The synthesize stage: a data set translated, or made from noise; what fails the gate goes to quarantine."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from adaptgan.console import track
 from adaptgan.data.dataset import ShardDataset
-from adaptgan.data.images import to_float, to_uint8
+from adaptgan.data.manifest import ImageFormat
 from adaptgan.data.records import Record
-from adaptgan.data.shards import ShardWriter, iter_records
+from adaptgan.data.shards import ShardWriter
+from adaptgan.datainfo import DataInfo
 from adaptgan.errors import DataError, ParamsError
 from adaptgan.files import staged
-from adaptgan.methods.base import Guard, Method, Translator
+from adaptgan.methods.base import Guard, Method, Sampler, Translator
 from adaptgan.models import load_model
 from adaptgan.params import Params, SynthesizeSection
 from adaptgan.plugins import components
+from adaptgan.stages import sampled, translated
 from adaptgan.stages.base import Stage
 from adaptgan.training.devices import make_fabric, pick_device, pick_precision
-from adaptgan.training.seeding import derive, seed_all
-
-PLACES = {"boxes", "bboxes", "bbox", "objects", "keypoints", "mask", "masks", "segmentation", "landmarks", "values"}
-"""Annotations that say where something is in the image, or what was measured on it."""
 
 
 def synthesize(
@@ -35,20 +32,21 @@ def synthesize(
     section: str,
     *,
     model: Path,
-    source: Path,
     out: Path,
+    source: Path | None = None,
     guard: Path | None = None,
     quarantine: Path | None = None,
 ) -> None:
-    """Make the adapted data set.
+    """Make a training set.
 
     Args:
         params: the parsed params.yaml.
         section: its synthesize section, `refine`.
-        model: a trained translator.
-        source: the data set to translate; labels and annotations are carried over.
-        out: the adapted data set.
-        guard: the frozen classifier that gates ask.
+        model: a trained translator, or a trained generator.
+        out: the new data set.
+        source: the data set to translate; labels and annotations are carried over. Without it, images are made from
+            noise: `count` of them, of the classes asked for.
+        guard: the frozen classifier that gates ask, and `label_by_guard`.
         quarantine: where rejected images go, each with its reason; they are dropped when it is not given.
 
     Raises:
@@ -59,103 +57,78 @@ def synthesize(
     gates = [registry.resolve("gate", gate, f"{section}.gate[{i}]") for i, gate in enumerate(options.gate)]
     device = pick_device(options.device)
     precision = pick_precision(options.precision, device)
+    inputs = {"model": model, "source": source, "guard": guard}
     stage = Stage(
         "synthesize",
         section,
         {**options.model_dump(mode="json"), "gate": gates},
-        {"model": model, "source": source, **({"guard": guard} if guard else {})},
+        {role: path for role, path in inputs.items() if path is not None},
         {"out": out, **({"quarantine": quarantine} if quarantine else {})},
         seed=params.seed,
         tracking=params.pipeline.tracking,
     )
     with stage.running(), torch.inference_mode():
-        translator = load_model(model, device)
-        if not isinstance(translator, Translator):
-            raise ParamsError(f"{model}: {translator.card['method']['name']!r} cannot translate images.")
-        data = ShardDataset(source)
-        _check_shapes(translator, data)
+        network = load_model(model, device)
         frozen = Guard(load_model(guard, device) if guard else None)
-        judges = [registry.build("gate", gate, f"{section}.gate", [data.info, frozen]) for gate in gates]
+        origin: dict[str, Any] = {
+            "model": network.card["fingerprint"],
+            "guard": frozen.model.card["fingerprint"] if frozen.model else None,
+        }
         fabric = make_fabric(device, precision)
-        refined = _translate(data, translator, judges, options.batch_size, params.seed, device, fabric)
-        counts = _write(refined, data, translator, out, quarantine, options.shard_size, frozen)
+
+        def judges(info: DataInfo) -> list[Any]:
+            return [registry.build("gate", gate, f"{section}.gate", [info, frozen]) for gate in gates]
+
+        settings: tuple[Any, ...] = (options.batch_size, params.seed, device, fabric)
+        if source is not None:
+            data = _to_translate(section, options, model, network, source)
+            records = translated.translated(data, network, judges(data.info), *settings)
+            product = Product(data.classes, data.manifest.image, origin | {"source": data.digest}, translated.REMEDY)
+        else:
+            info = _made(model, network)
+            todo = sampled.plan(section, options, network, frozen)
+            records = sampled.sampled(todo, network, frozen, judges(info), *settings)
+            image = ImageFormat(height=info.height, width=info.width, mode="L" if info.channels == 1 else "RGB")
+            noise = {"seed": params.seed, "truncation": todo.truncation, "labels": todo.labelled}
+            product = Product(todo.classes, image, origin | {"noise": noise}, sampled.REMEDY)
+        counts = _write(records, product, out, quarantine, options.shard_size)
         stage.results = {name: value for name, value in counts.items() if name != "reasons"}
 
 
-def _translate(
-    data: ShardDataset,
-    translator: Any,
-    judges: list[Any],
-    batch_size: int,
-    seed: int,
-    device: torch.device,
-    fabric: Any,
-) -> Iterator[tuple[Record, str]]:
-    """Every record with its new image, and why it is rejected (empty when it is kept)."""
-    records = iter_records(data.folder)
-    for start in track(range(0, len(data), batch_size), "refining"):
-        indices = range(start, min(start + batch_size, len(data)))
-        before = to_float(torch.from_numpy(data.images_NCHW[start : indices.stop].copy()).to(device))
-        seeds = torch.tensor([derive(seed, "synthesize", data.keys[i]) for i in indices], device=device)
-        seed_all(seed, "synthesize", start)
-        with fabric.autocast():
-            after = translator.translate(before, seeds).float().clamp(-1, 1)
-            images_uint8 = to_uint8(after)
-            # Judge what will be stored: the rounded image, not the float one.
-            stored = to_float(images_uint8)
-            labels = torch.from_numpy(data.labels_N[start : indices.stop]).to(device) if data.has_labels else None
-            verdicts = [judge(before, stored, labels) for judge in judges]
-        arrays = images_uint8.permute(0, 2, 3, 1).cpu().numpy()
-        for row, index in enumerate(indices):
-            record = next(records)
-            assert record.key == data.keys[index]
-            _check_annotations(record, translator)
-            gate: dict[str, Any] = {}
-            reasons = []
-            for verdict in verdicts:
-                gate.update(verdict.scores[row])
-                if not verdict.passed_N[row]:
-                    reasons.append(verdict.reason[row])
-            provenance = {
-                **record.provenance,
-                "source_key": record.key,
-                "source_sha256": hashlib.sha256(record.image.tobytes()).hexdigest(),
-                "model": translator.card["fingerprint"],
-                "seed": seed,
-                "gate": gate,
-            }
-            if reasons:
-                provenance["reason"] = "; ".join(reasons)
-            image = arrays[row, :, :, 0] if arrays.shape[3] == 1 else arrays[row]
-            yield Record(record.key, image, record.label, record.annotations, provenance), "; ".join(reasons)
+@dataclass(frozen=True)
+class Product:
+    """What a new data set is.
+
+    Attributes:
+        classes: class names.
+        image: the shape of all images.
+        origin: where it comes from.
+        remedy: what to do when the gate lets nothing through.
+    """
+
+    classes: Sequence[str]
+    image: ImageFormat | None
+    origin: dict[str, Any] = field(default_factory=dict)
+    remedy: str = ""
 
 
 def _write(
-    refined: Iterator[tuple[Record, str]],
-    data: ShardDataset,
-    translator: Method,
-    out: Path,
-    quarantine: Path | None,
-    shard_size: int,
-    guard: Guard,
+    records: Iterator[tuple[Record, str]], product: Product, out: Path, quarantine: Path | None, shard_size: int
 ) -> dict[str, Any]:
-    origin: dict[str, Any] = {
-        "model": translator.card["fingerprint"],
-        "guard": guard.model.card["fingerprint"] if guard.model else None,
-        "source": data.digest,
-    }
     reasons: Counter[str] = Counter()
     kept = 0
     with ExitStack() as stack:
 
         def writer(folder: Path) -> ShardWriter:
             place = stack.enter_context(staged(folder))
-            shards = ShardWriter(place, data.classes, shard_size=shard_size, origin=origin, image=data.manifest.image)
+            shards = ShardWriter(
+                place, product.classes, shard_size=shard_size, origin=product.origin, image=product.image
+            )
             return stack.enter_context(shards)
 
         good = writer(out)
         bad = writer(quarantine) if quarantine is not None else None
-        for record, reason in refined:
+        for record, reason in records:
             if not reason:
                 good.write(record)
                 kept += 1
@@ -163,16 +136,15 @@ def _write(
             reasons[reason] += 1
             if bad is not None:
                 bad.write(record)
+        made = kept + reasons.total()
         if not kept:
             raise DataError(
-                f"The gate rejected all {len(data)} images, most often: "
-                f"{reasons.most_common(1)[0][0]!r}. The translator has lost the labels: give it more "
-                "self-regularization or a semantic term, or train it longer."
+                f"The gate rejected all {made} images, most often: {reasons.most_common(1)[0][0]!r}. {product.remedy}"
             )
         counts = {
             "kept": kept,
-            "quarantined": len(data) - kept,
-            "agreement_before_gate": round(kept / len(data), 6),
+            "quarantined": made - kept,
+            "agreement_before_gate": round(kept / made, 6),
             "reasons": dict(reasons.most_common(20)),
         }
         for shards in (good, bad):
@@ -181,20 +153,27 @@ def _write(
     return counts
 
 
-def _check_annotations(record: Record, translator: Method) -> None:
-    """Refuse to carry over what a translator that moves pixels would make wrong."""
-    if translator.moves_pixels and (places := sorted(PLACES & record.annotations.keys())):
-        raise DataError(
-            f"Record {record.key!r} is annotated with {places}, and {translator.card['method']['name']!r} as "
-            "configured moves pixels (its `jitter`), so the annotations would no longer fit. Train it with "
-            "`jitter: none`."
+def _to_translate(section: str, options: SynthesizeSection, model: Path, network: Method, source: Path) -> ShardDataset:
+    """The data set, after a look that the model can translate it."""
+    name = network.card["method"]["name"]
+    if not isinstance(network, Translator):
+        hint = " It makes images from noise: leave out `--from`." if isinstance(network, Sampler) else ""
+        raise ParamsError(f"{model}: {name!r} cannot translate images.{hint}")
+    asked = [key for key in ("count", "classes", "balance", "truncation", "label_by_guard") if getattr(options, key)]
+    if asked:
+        raise ParamsError(
+            f"{section}.{asked[0]}: this is for images from noise; with `--from`, every image of {source} is "
+            "translated, and keeps its label."
         )
+    data = ShardDataset(source)
+    translated.check_shapes(network, data)
+    return data
 
 
-def _check_shapes(translator: Method, data: ShardDataset) -> None:
-    mine, theirs = translator.info, data.info
-    if mine.channels != theirs.channels:
-        raise DataError(
-            f"{data.folder} has {theirs.channels} channel(s), the translator was trained on {mine.channels}. "
-            "Ingest with the same `mode`."
-        )
+def _made(model: Path, network: Method) -> DataInfo:
+    """What images the model makes, after a look that it makes some."""
+    if not isinstance(network, Sampler):
+        name = network.card["method"]["name"]
+        hint = " It translates a data set: give one with `--from DIR`." if isinstance(network, Translator) else ""
+        raise ParamsError(f"{model}: {name!r} makes no images from noise.{hint}")
+    return network.info

@@ -24,6 +24,7 @@ from adaptgan.datainfo import TaskName
 from adaptgan.errors import ComponentError, DataError, ParamsError
 from adaptgan.files import fingerprint, scratch, staged
 from adaptgan.methods.base import Guard, Method
+from adaptgan.methods.generative import GenerativeMethod
 from adaptgan.models import load_model, save_model
 from adaptgan.params import Params, Training, TrainSection
 from adaptgan.plugins import components, version_of
@@ -56,7 +57,7 @@ def train(
         source: labelled data set.
         target: unlabelled data set of the real domain; its labels are never opened.
         labelled: a few labelled images of the real domain, beside the source or in its place.
-        guard: a trained classifier of the source, for methods that ask one.
+        guard: a trained classifier of the source, for methods that ask one; a generator's images are watched by it.
         oracle: allow `source` to be a sealed data set: the row that bounds what is possible.
         log: folder for losses, image grids and timing.
 
@@ -92,6 +93,8 @@ def train(
     info = data.info_for(options.learns)
     method: Method = registry.build("method", config, f"{section}.method", [info, frozen])
     method.info = info
+    if isinstance(method, GenerativeMethod):
+        method.guard = frozen
     _check_inputs(method, section, sets, options.learns)
     if options.learns != "classification":
         check_transforms_keep_geometry(training.transforms)
@@ -99,8 +102,8 @@ def train(
     resolved = {"method": config, "learns": options.learns, "training": training.model_dump(mode="json")}
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     digests = {role: value["digest"] for role, value in inputs.items()}
-    # Alarms change no weight: a run that one stopped goes on when `on_alarm` is changed to `warn`.
-    decisive = resolved | {"training": training.model_dump(mode="json", exclude={"on_alarm"})}
+    # Alarms change no weight: a run that one stopped goes on when `on_alarm` or `on_collapse` is changed to `warn`.
+    decisive = resolved | {"training": training.model_dump(mode="json", exclude={"on_alarm", "on_collapse"})}
     identity = fingerprint(section, decisive, digests, versions, params.seed, device.type, precision, world_size)
 
     log = log or Path("reports/runs") / section
