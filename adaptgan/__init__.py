@@ -13,13 +13,17 @@ _PUBLIC = {
     "AdaptganError": "adaptgan.errors",
     "ComponentSpec": "adaptgan.components",
     "DataInfo": "adaptgan.datainfo",
+    "GenerativeMethod": "adaptgan.methods.generative",
     "Method": "adaptgan.methods.base",
     "OptimizerOptions": "adaptgan.methods.base",
+    "Penalty": "adaptgan.objectives.penalties",
     "Phase": "adaptgan.methods.base",
+    "TwoPlayers": "adaptgan.methods.generative",
     "hookimpl": "adaptgan.hookspecs",
     "load_dataset": "adaptgan.data.dataset",
     "load_model": "adaptgan.models",
     "nested": "adaptgan.components",
+    "nested_list": "adaptgan.components",
 }
 
 __all__ = sorted([*_PUBLIC, "__version__"])
@@ -27,6 +31,7 @@ __all__ = sorted([*_PUBLIC, "__version__"])
 if TYPE_CHECKING:
     from adaptgan.components import ComponentSpec as ComponentSpec
     from adaptgan.components import nested as nested
+    from adaptgan.components import nested_list as nested_list
     from adaptgan.data.dataset import load_dataset as load_dataset
     from adaptgan.datainfo import DataInfo as DataInfo
     from adaptgan.errors import AdaptganError as AdaptganError
@@ -34,7 +39,10 @@ if TYPE_CHECKING:
     from adaptgan.methods.base import Method as Method
     from adaptgan.methods.base import OptimizerOptions as OptimizerOptions
     from adaptgan.methods.base import Phase as Phase
+    from adaptgan.methods.generative import GenerativeMethod as GenerativeMethod
+    from adaptgan.methods.generative import TwoPlayers as TwoPlayers
     from adaptgan.models import load_model as load_model
+    from adaptgan.objectives.penalties import Penalty as Penalty
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,7 @@ KINDS = {
     "augmentation": "random changes of a batch of images",
     "method": "a paper: networks, losses and phases",
     "metric": "a measure of realism, gap or task score",
+    "extractor": "a network whose features images are measured in",
     "validator": "a score of a model that needs no target labels",
     "gate": "what a synthesized image must pass",
     "exporter": "a format to write a data set to",

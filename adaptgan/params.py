@@ -53,6 +53,10 @@ class Training(Section):
     on_alarm: Annotated[
         Literal["warn", "stop"], Field(description="whether an alarm ends the training, after a checkpoint")
     ] = "warn"
+    on_collapse: Annotated[
+        Literal["warn", "stop"] | None,
+        Field(description="the same for alarms of a collapse or a divergence; null: as `on_alarm` says"),
+    ] = None
     snapshots: Annotated[
         int, Field(ge=0, description="copies of the weights kept along the way, evenly spaced, to choose among")
     ] = 0
@@ -80,9 +84,26 @@ class TrainSection(Section):
 
 
 class SynthesizeSection(Section):
-    """How to turn a data set into an adapted one: `adaptgan synthesize SECTION`."""
+    """How to make a training set, of a data set or from noise: `adaptgan synthesize SECTION`."""
 
     gate: list[Component] = ["classifier_agreement"]
+    count: Annotated[int | None, Field(ge=1, description="images to make from noise; each is judged by the gate")] = (
+        None
+    )
+    classes: Annotated[
+        dict[str, Annotated[float, Field(ge=0)]],
+        Field(description="how often each class is made from noise: {name: share}; empty: all alike"),
+    ] = {}
+    balance: Annotated[
+        bool,
+        Field(description="go on making images from noise until `count` have passed, each class as often as asked for"),
+    ] = False
+    truncation: Annotated[
+        float | None, Field(gt=0, description="of the noise: less variety, fewer failures; null: none")
+    ] = None
+    label_by_guard: Annotated[
+        bool, Field(description="images of a generator without classes get the label that the guard reads")
+    ] = False
     batch_size: Annotated[int, Field(ge=1)] = 256
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
@@ -118,6 +139,18 @@ class EvaluateSection(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
 
 
+class RealismSection(Section):
+    """How to judge generated images: `adaptgan realism SECTION`."""
+
+    extractors: Annotated[list[Component], Field(min_length=1)] = ["pixels"]
+    """The spaces to measure in; the first is the one whose numbers are tracked by their bare names."""
+    metrics: Annotated[list[Component], Field(min_length=1)] = ["fid", "kid", "precision_recall", "density_coverage"]
+    images: Annotated[int, Field(ge=10, description="images of each set that are compared")] = 2000
+    batch_size: Annotated[int, Field(ge=1)] = 256
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    truncation: Annotated[float | None, Field(gt=0, description="of the latents of generators; null: none")] = None
+
+
 class ReportSection(Section):
     """What the report page shows."""
 
@@ -145,8 +178,8 @@ class Pipeline(Section):
 
 
 S = TypeVar("S", bound=Section)
-_SHAPES = ("dataset", "method", "gate")
-_USUAL = ("source", "target", "target_test", "refiner", "refine", "task")
+_SHAPES = ("dataset", "method", "gate", "extractors")
+_USUAL = ("source", "target", "target_test", "refiner", "refine", "task", "realism")
 
 
 class Params:
@@ -166,7 +199,7 @@ class Params:
             if name not in _USUAL and not _has_shape(value):
                 raise ParamsError(
                     f"{path}: unknown section {str(name)!r}. {nearest(str(name), [*Pipeline.model_fields, *_USUAL])} "
-                    "A section of your own has a `dataset`, a `method` or a `gate`."
+                    "A section of your own has a `dataset`, a `method` or a `gate` (or `extractors`)."
                 )
         self.pipeline = _validate(Pipeline, known, "", path)
 
@@ -201,7 +234,7 @@ class Params:
         def walk(prefix: str, value: Any) -> None:
             if not isinstance(value, Mapping):
                 return
-            if any(shape in value for shape in _SHAPES) or prefix == "refine":
+            if any(shape in value for shape in _SHAPES) or prefix in ("refine", "realism"):
                 found[prefix] = dict(value)
                 return
             for key, inner in value.items():

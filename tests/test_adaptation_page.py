@@ -8,15 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from adaptgan.components import ComponentSpec
 from adaptgan.methods.base import ClassifierMethod
+from adaptgan.methods.generative import GenerativeMethod
 from adaptgan.plugins import plugins
-from adaptgan.training.alarms import SHORTEST, largest_plausible
+from adaptgan.training import collapse
+from adaptgan.training.alarms import COLLAPSES
+from adaptgan.training.readings import SHORTEST, largest_plausible
 
 PAGE = (Path(__file__).parent.parent / "docs" / "adaptation.md").read_text()
+
+
+def learns_a_task(spec: ComponentSpec) -> bool:
+    """Translators and generators learn none."""
+    return spec.name != "simgan" and not issubclass(plugins().components.load(spec), GenerativeMethod)
+
+
 METHODS = [
     spec.name
     for spec in plugins().components.specs("method")
-    if spec.distribution == "adaptgan" and spec.name != "simgan"  # a translator: it learns no task
+    if spec.distribution == "adaptgan" and learns_a_task(spec)
 ]
 
 
@@ -37,3 +48,22 @@ def test_the_alarms_are_the_codes() -> None:
         assert f"| `{name}` |" in PAGE
     assert f"{100 * largest_plausible(10):.0f}% for 10 classes, {100 * largest_plausible(2):.0f}% for 2" in PAGE
     assert f"below {SHORTEST} steps" in PAGE
+
+
+def test_the_alarms_of_two_players_are_the_codes() -> None:
+    source = Path(collapse.__file__).read_text()
+    names = set(re.findall(r'name = "(\w+)"', source))
+    assert names == {"mode_collapse", "discriminator_won", "divergence"} <= COLLAPSES
+    assert COLLAPSES - names == {"class_swallowed"}
+    rows = {name: re.search(rf"^\| `{name}` \|.*$", PAGE, flags=re.MULTILINE) for name in names}
+    assert all(rows.values())
+    for name, limit in (
+        ("mode_collapse", f"below {100 * collapse.ALIKE:.0f}%"),
+        ("mode_collapse", "below a third"),
+        ("discriminator_won", f"at least {100 * collapse.CERTAIN:.0f}%"),
+        ("discriminator_won", f"below {100 * collapse.VANISHED:.0f}%"),
+        ("divergence", f"{collapse.GROWN:,.0f} times"),
+        ("divergence", f"beyond {collapse.STEEP:.0f}"),
+    ):
+        assert limit in rows[name].group(), (name, limit)
+    assert pytest.approx(1 / 3) == collapse.FELL

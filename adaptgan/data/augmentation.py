@@ -41,6 +41,17 @@ class Augmentation(nn.Module):
         """
         raise NotImplementedError
 
+    def observe(self, real_N: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Once for each of a discriminator's turns, for an augmentation that adapts to it; most do not.
+
+        Args:
+            real_N: D's logits of the augmented real images, without a graph.
+
+        Returns:
+            Scalars to log.
+        """
+        return {}
+
 
 class Identity(Augmentation):
     """No change."""

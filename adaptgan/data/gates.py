@@ -1,4 +1,8 @@
-"""Gates: what a synthesized image must pass before it may train anything."""
+"""Gates: what a synthesized image must pass before it may train anything.
+
+A gate is called with the images before and after, and their labels. Images from noise were nothing before: there
+`before` is `after`. Labels are None where nobody knows them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any
 
 import torch
 
+from adaptgan.errors import ParamsError
 from adaptgan.methods.base import Guard
 
 
@@ -38,8 +43,11 @@ class ClassifierAgreement:
     def __init__(self, guard: Guard, min_confidence: float = 0.0) -> None:
         self.guard, self.min_confidence = guard, min_confidence
 
-    def __call__(self, before_NCHW: torch.Tensor, after_NCHW: torch.Tensor, labels_N: torch.Tensor) -> Verdict:
+    def __call__(self, before_NCHW: torch.Tensor, after_NCHW: torch.Tensor, labels_N: torch.Tensor | None) -> Verdict:
         """Judge refined images, NCHW in [-1, 1]."""
+        if self.guard.model is None or labels_N is None:
+            lacking = "classifier to ask (`--guard DIR`)" if self.guard.model is None else "labels to ask about"
+            raise ParamsError(f"the gate {self.name} has no {lacking}. Without it: `gate: []`.")
         p_NK = self.guard.classifier(after_NCHW).float().softmax(1)
         given_N = p_NK.gather(1, labels_N[:, None])[:, 0]
         read_N = p_NK.argmax(1)

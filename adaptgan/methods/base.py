@@ -26,7 +26,7 @@ class OptimizerOptions:
         lr: learning rate at its peak.
         betas: decay of Adam's first and second moments.
         eps: what Adam adds to the root of the second moment; gradients well below it move little.
-        momentum: of sgd and rmsprop.
+        momentum: of sgd.
         weight_decay: L2 for adam, sgd and rmsprop, decoupled for adamw.
         schedule: how the rate moves with p = (step - start) / (stop - start) of its phase: `constant`; `linear`:
             constant for the first half, then to 0 (CycleGAN); `cosine`: to 0; `one_cycle`: linear up over the first
@@ -62,6 +62,8 @@ class Phase:
         stop: the step it ends before, or a share of the training; None for the end.
         keeps: modules that do not learn in it, but whose graph a later phase of the same step goes through: this
             turn's images of a generator, made once for both players. They are not frozen; detach what they gave.
+        partial: its loss does not reach every weight of what it trains (a gradient penalty alone reaches no last bias).
+            Several processes then exchange gradients after the backward pass.
         after: called after each optimizer step, without gradients (an EMA, a weight clip, an image history).
     """
 
@@ -75,6 +77,7 @@ class Phase:
     stop: int | float | None = None
     after: Callable[[Batch], None] | None = None
     keeps: tuple[str, ...] = ()
+    partial: bool = False
 
     def scheduled(self, steps: int) -> Phase:
         """The same phase with shares of the training turned into steps."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -13,7 +13,8 @@ from torch import nn
 from adaptgan.data.augmentation import Augmentation
 from adaptgan.data.batch import Batch
 from adaptgan.errors import ParamsError
-from adaptgan.methods.base import Losses, Method, OptimizerOptions, Phase
+from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
+from adaptgan.methods.two_domains import largest_share
 from adaptgan.objectives.adversarial import Adversarial
 from adaptgan.objectives.penalties import Penalty
 from adaptgan.training.ema import EMA
@@ -23,6 +24,9 @@ ROW = 10
 
 ROWS = 10
 """Classes in it, at most."""
+
+LOOK = 50
+"""Steps between two looks of a guard at what G makes."""
 
 
 class GenerativeMethod(Method):
@@ -37,7 +41,7 @@ class GenerativeMethod(Method):
     """
 
     needs_labels = False
-    training_only = ("generator", "discriminator", "penalties", "augmentation")
+    training_only: ClassVar[tuple[str, ...]] = ("generator", "discriminator", "penalties", "augmentation")
 
     def __init__(self, generator: nn.Module, ema: float) -> None:
         super().__init__()
@@ -45,6 +49,7 @@ class GenerativeMethod(Method):
         self.average = EMA(generator, ema)
         self.n_noise = int(generator.n_noise)  # type: ignore[arg-type]
         self.needs_labels = bool(generator.conditional)
+        self.guard = Guard()  # the stage puts in what `--guard` names; it looks on, nothing is learned from it
 
     @property
     def conditional(self) -> bool:
@@ -98,8 +103,17 @@ class GenerativeMethod(Method):
         return {"real": real_NCHW} | dict(zip(names, images_NCHW.split(ROW), strict=True))
 
     def follow(self, batch: Batch) -> None:
-        """The average follows G."""
+        """The average follows G, and a guard looks on."""
         self.average.update(self.generator)
+        if self.guard.model is not None and batch.step % LOOK == 0:
+            self.recognize(batch)
+
+    def recognize(self, batch: Batch) -> None:
+        """Log `largest_generated_class`: the largest share of this step's images that the guard takes for one class."""
+        images_NCHW = batch.shared.get("fake")
+        if images_NCHW is not None and images_NCHW.shape[2:] == (self.info.height, self.info.width):  # all grown
+            logits_NK = self.guard.classifier(images_NCHW.detach().float())
+            batch.measure("largest_generated_class", largest_share(logits_NK))
 
     def noise(self, like_NCHW: torch.Tensor) -> torch.Tensor:
         """Latents z (N, Z) for as many images as given, in training: from the generator that the loop seeds."""
@@ -173,7 +187,7 @@ class TwoPlayers(GenerativeMethod):
             keeps=("generator",),
         )
         regularize = [
-            Phase(penalty.name, ("discriminator",), self._lazy(penalty), options, every=penalty.every)
+            Phase(penalty.name, ("discriminator",), self._lazy(penalty), options, every=penalty.every, partial=True)
             for penalty in lazy
         ]
         generate = Phase("generator", ("generator",), self.generator_loss, self.generator_optimizer, after=self.follow)
@@ -184,7 +198,7 @@ class TwoPlayers(GenerativeMethod):
         y, real = self.labels(batch), self.augmented(batch, self.real(batch), 0)
         fake = self.augmented(batch, self.fake(batch).detach(), 1)
         real_N, fake_N = self.judge(real, fake, y)
-        self.watch(batch, real_N, fake_N, real, fake)
+        self.watch(batch, real_N, fake_N, self.real(batch), self.fake(batch))
         losses = {
             "real": self.adversarial.real(real_N).mean(),
             "generated": self.adversarial.fake(fake_N).mean(),
@@ -218,11 +232,16 @@ class TwoPlayers(GenerativeMethod):
         """G(z), one draw for a batch; with its graph in the turn whose images G learns from later in the step."""
         if "fake" not in batch.shared:
             with torch.set_grad_enabled(batch.turn == 0):
-                fake = self.generator(self.noise(batch.source.images_NCHW), *given(self.labels(batch)))
+                fake = self.draw(self.noise(batch.source.images_NCHW), self.labels(batch))
             if fake.requires_grad:
-                fake.register_hook(_reports_gradient(batch))
+                fake.register_hook(reports_gradient(batch))
             batch.shared["fake"] = fake
         images_NCHW: torch.Tensor = batch.shared["fake"]
+        return images_NCHW
+
+    def draw(self, z_NZ: torch.Tensor, labels_N: torch.Tensor | None) -> torch.Tensor:
+        """G(z, y) as both players see it in training."""
+        images_NCHW: torch.Tensor = self.generator(z_NZ, *given(labels_N))
         return images_NCHW
 
     def augmented(self, batch: Batch, images_NCHW: torch.Tensor, view: int) -> torch.Tensor:
@@ -238,14 +257,20 @@ class TwoPlayers(GenerativeMethod):
     def watch(
         self, batch: Batch, real_N: torch.Tensor, fake_N: torch.Tensor, real: torch.Tensor, fake: torch.Tensor
     ) -> None:
-        """What the watchdogs read.
+        """Log what the watchdogs read (`watch`); an augmentation that adapts to D (`ada`) reads its logits here, too.
 
-        `ranking` is how often D puts a real image above a generated one (½: it cannot tell them apart); `diversity`
-        the generated images' mean squared difference as a share of the real ones'.
+        Args:
+            batch: takes what is logged.
+            real_N: D's logits of real images.
+            fake_N: those of as many generated ones.
+            real: the real images, not augmented: what an augmentation adds would hide a collapse.
+            fake: the generated images, not augmented.
         """
         with torch.no_grad():
-            batch.measure("ranking", (real_N > fake_N).float().mean())
-            batch.measure("diversity", spread(fake) / spread(real).clamp(min=1e-8))
+            if isinstance(self.augmentation, Augmentation):
+                for name, value in self.augmentation.observe(real_N).items():
+                    batch.measure(name, value)
+        watch(batch, real_N, fake_N, real, fake)
 
     def _penalties(self) -> list[Any]:
         return list(self.penalties)
@@ -272,13 +297,28 @@ def corrected(options: OptimizerOptions, every: int) -> OptimizerOptions:
     return replace(options, lr=options.lr * share, betas=(first**share, second**share))
 
 
+def watch(
+    batch: Batch, real_logits: torch.Tensor, fake_logits: torch.Tensor, real: torch.Tensor, fake: torch.Tensor
+) -> None:
+    """Log what the watchdogs read, without gradients.
+
+    `ranking` is how often D puts a real image (or patch) above a generated one (½: it cannot tell them apart);
+    `diversity` the generated images' mean squared difference as a share of the real ones'.
+    """
+    with torch.no_grad():
+        batch.measure("ranking", (real_logits > fake_logits).float().mean())
+        batch.measure("diversity", spread(fake) / spread(real).clamp(min=1e-8))
+
+
 def spread(images_NCHW: torch.Tensor) -> torch.Tensor:
     """Mean squared difference between an image and its neighbour in the batch, a scalar."""
     images = images_NCHW.float()
     return (images - images.roll(1, 0)).square().mean()
 
 
-def _reports_gradient(batch: Batch) -> Callable[[torch.Tensor], None]:
+def reports_gradient(batch: Batch) -> Callable[[torch.Tensor], None]:
+    """A hook for generated images: logs `image_gradient`, the mean norm of what G is told about an image."""
+
     def report(gradient: torch.Tensor) -> None:
         batch.measure("image_gradient", gradient.detach().float().flatten(1).norm(dim=1).mean() * len(gradient))
 

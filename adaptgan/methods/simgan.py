@@ -14,6 +14,7 @@ from adaptgan.data.augmentation import Augmentation, Identity
 from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
+from adaptgan.methods.generative import watch
 from adaptgan.objectives.adversarial import Adversarial
 from adaptgan.training.ema import EMA
 from adaptgan.training.image_history import ImageHistory
@@ -152,9 +153,11 @@ class SimGAN(Method):
             refined = self.history.mix(refined)
         real = batch.real.images_NCHW
         logits = self.discriminator(torch.cat([real, refined]))
+        real_logits, refined_logits = logits[: len(real)], logits[len(real) :]
+        watch(batch, real_logits, refined_logits, real, refined)
         return {
-            "real": self.reduce(self.adversarial.real(logits[: len(real)])),
-            "refined": self.reduce(self.adversarial.fake(logits[len(real) :])),
+            "real": self.reduce(self.adversarial.real(real_logits)),
+            "refined": self.reduce(self.adversarial.fake(refined_logits)),
         }
 
     def follow(self, batch: Batch) -> None:

@@ -56,6 +56,11 @@ def measure_domains(batch: Batch, logits_N: torch.Tensor, truth_N: torch.Tensor)
 
 def measure_classes(batch: Batch, target_logits_NK: torch.Tensor) -> None:
     """Log `largest_class`, the largest share of the batch's target images that is predicted as one class."""
-    classes_K = torch.arange(target_logits_NK.shape[1], device=target_logits_NK.device)
-    counts_K = (target_logits_NK.argmax(1, keepdim=True) == classes_K).sum(0)
-    batch.measure("largest_class", counts_K.max() / len(target_logits_NK))
+    batch.measure("largest_class", largest_share(target_logits_NK))
+
+
+def largest_share(logits_NK: torch.Tensor) -> torch.Tensor:
+    """The largest share of N images that is predicted as one class, a scalar."""
+    classes_K = torch.arange(logits_NK.shape[1], device=logits_NK.device)
+    counts_K = (logits_NK.argmax(1, keepdim=True) == classes_K).sum(0)
+    return counts_K.max() / len(logits_NK)

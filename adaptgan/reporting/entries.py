@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Entry = Mapping[str, Any]
@@ -52,9 +52,25 @@ def alarms(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     The message is cut where it turns to what usually helps; `helps` is empty when it does not.
     """
-    found = []
-    for name, entry in shown(metrics).items():
-        for alarm in entry.get("alarms", []):
-            what, _, helps = str(alarm["message"]).partition("What usually helps:")
-            found.append({"row": name, **alarm, "message": what.strip(), "helps": helps.strip()})
-    return found
+    return [_told(name, alarm) for name, entry in shown(metrics).items() for alarm in entry.get("alarms", [])]
+
+
+def alarms_of_trainings(raised: Mapping[str, Iterable[Entry]], told: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Alarms of trainings that are no rows, such as a refiner's or a generator's: as those of `alarms`.
+
+    Args:
+        raised: each training's, by its section.
+        told: those that a row shows already.
+    """
+    known = {_key(alarm) for alarm in told}
+    found = [_told(section, alarm) for section, some in raised.items() for alarm in some]
+    return [alarm for alarm in found if _key(alarm) not in known]
+
+
+def _told(name: str, alarm: Entry) -> dict[str, Any]:
+    what, _, helps = str(alarm["message"]).partition("What usually helps:")
+    return {"row": name, **alarm, "message": what.strip(), "helps": helps.strip()}
+
+
+def _key(alarm: Entry) -> tuple[Any, ...]:
+    return alarm["alarm"], alarm["step"], alarm["message"]

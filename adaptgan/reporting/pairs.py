@@ -41,6 +41,11 @@ def find_pairs(source: ShardDataset, refined: ShardDataset, count: int, seed: in
     for i in picked:
         record = refined.record(i)
         origin = record.provenance.get("source_key")
+        if "latent" in record.provenance:
+            raise DataError(
+                f"{refined.folder}: its images were made from noise, so there is nothing before to show them beside. "
+                "Leave it out here; a row that was trained on it is evaluated as any other."
+            )
         if origin not in places:
             raise DataError(
                 f"{refined.folder}: record {record.key!r} was made from {origin!r}, which {source.folder} does not "

@@ -19,7 +19,13 @@ from adaptgan.files import read_json, sha256
 if TYPE_CHECKING:
     from adaptgan.stages.base import Stage
 
-_CONTEXTS = {"train": "training", "synthesize": "synthesis", "evaluate": "evaluation", "report": "evaluation"}
+_CONTEXTS = {
+    "train": "training",
+    "synthesize": "synthesis",
+    "evaluate": "evaluation",
+    "realism": "evaluation",
+    "report": "evaluation",
+}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "", separator: str = ".") -> dict[str, Any]:

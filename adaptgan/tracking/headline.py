@@ -20,7 +20,7 @@ def record(recorder: Recorder, stage: Stage) -> None:
     recorder.tags(
         {f"result.{name}" if name != "selected" else name: text for name, text in words(stage.results).items()}
     )
-    if stage.name == "evaluate":
+    if stage.name in ("evaluate", "realism"):
         for role in ("out", "plots"):
             if path := stage.outputs.get(role):
                 recorder.artifact(path)

@@ -9,18 +9,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adaptgan.errors import AdaptganWarning
 from adaptgan.hookspecs import hookimpl
+from adaptgan.training.collapse import TwoPlayersWatch
+from adaptgan.training.readings import BLOCK, SHORTEST, Stretch, largest_plausible
 
 if TYPE_CHECKING:
     from adaptgan.training.run import Run
-
-SHORTEST = 200
-"""Steps below which a training is a trial, and no alarm is raised."""
-BLOCK = 0.05
-"""Share of the training that a reading spans at least; shorter read-outs are pooled: a batch alone is mostly noise."""
 
 EARLY = 0.25
 """Share of the training, from the domain head's first step, by which it must have told the domains apart once.
@@ -30,6 +27,9 @@ between: it is then slow, not dead, and its accuracy rises although the features
 """
 CHANCE = 0.03
 """How near to 0.5 is chance."""
+COLLAPSES = frozenset({"class_swallowed", "mode_collapse", "discriminator_won", "divergence"})
+"""Alarms that `training.on_collapse` decides about, where it is set: what was learned is lost."""
+
 CERTAIN = 0.99
 """A domain accuracy at which the domains are not aligned at all."""
 STRONG = 0.5
@@ -88,17 +88,12 @@ class Lasting:
     """
 
     def __init__(self, holds: Callable[[float], bool], message: str, after: float, long: float, end: float) -> None:
-        self.holds, self.message, self.after, self.long, self.end = holds, message, after, long, end
-        self.since: float | None = None
+        self.holds, self.message, self.stretch = holds, message, Stretch(after, long, end)
 
     def __call__(self, first: float, last: float, mean: float) -> str | None:
         """The message as soon as it lasted."""
-        if first < self.after or not self.holds(mean):
-            self.since = None
-            return None
-        self.since = first if self.since is None else self.since
-        needed = self.end if last >= 1.0 else self.long
-        return self.message.format(mean=f"{100 * mean:.1f}%") if last - self.since >= needed - 1e-9 else None
+        lasted = self.stretch.lasted(first, last, self.holds(mean))
+        return self.message.format(mean=f"{100 * mean:.1f}%") if lasted else None
 
 
 def head_at_100() -> Lasting:
@@ -129,15 +124,6 @@ def class_swallowed(classes: int) -> Lasting:
         long=1 / 3,
         end=0.1,
     )
-
-
-def largest_plausible(classes: int) -> float:
-    """Half-way between an even split over K classes and all in one: 0.55 for 10, 0.75 for 2.
-
-    The largest share in a batch lies above 1/K by chance (0.16 of 64 even predictions over 10 classes), far below this.
-    """
-    even = 1 / classes
-    return even + (1 - even) / 2
 
 
 @dataclass
@@ -207,43 +193,57 @@ class Alarms:
 
     def __init__(self) -> None:
         self.run: Run | None = None
-        self.watch = Watch(0, 0)
+        self.watches: list[Watch | TwoPlayersWatch] = []
 
     def begin(self, run: Run) -> None:
         """A training starts or goes on: see again what was read so far, without raising it again."""
-        self.run, self.watch = run, Watch(run.steps, _classes(run))
+        info = getattr(run.method, "info", None)
+        classes = info.n_classes if info is not None and info.task == "classification" else 0
+        pixels = info.channels * info.height * info.width if info is not None else 1
+        self.run = run
+        self.watches = [Watch(run.steps, classes), TwoPlayersWatch(run.steps, classes, pixels)]
         for entry in run.history:
-            self.watch.see(entry["step"], entry["losses"])
-        if run.alarms and _stops(run):
-            run.halt = _halted(run)
+            self._seen(entry["step"], entry["losses"])
+        run.halt = _halted(run) or run.halt
 
     def look(self, run: Run, step: int, means: Mapping[str, float]) -> None:
         """A read-out: raise what it shows."""
         if self.run is not run:  # it was never begun
             return
-        for name, message in self.watch.see(step, means).items():
+        for name, message in self._seen(step, means).items():
             run.alarms.append({"step": step, "alarm": name, "message": message})
-            if _stops(run):
-                run.halt = _halted(run)
-            elif run.rank == 0:
+            if not _stops(run, name) and run.rank == 0:
                 warnings.warn(f"{run.name}, step {step}: {name}: {message}", AlarmWarning, stacklevel=2)
+        run.halt = _halted(run) or run.halt
+
+    def _seen(self, step: int, means: Mapping[str, float]) -> dict[str, str]:
+        return {name: message for watch in self.watches for name, message in watch.see(step, means).items()}
 
 
-def _classes(run: Run) -> int:
-    info = getattr(run.method, "info", None)
-    return info.n_classes if info is not None and info.task == "classification" else 0
+def _decides(run: Run, name: str) -> str:
+    """The option that says what an alarm does."""
+    return "on_collapse" if name in COLLAPSES and _training(run).get("on_collapse") else "on_alarm"
 
 
-def _stops(run: Run) -> bool:
-    return bool(run.params.get("training", {}).get("on_alarm") == "stop")
+def _stops(run: Run, name: str) -> bool:
+    return bool(_training(run).get(_decides(run, name)) == "stop")
+
+
+def _training(run: Run) -> Mapping[str, Any]:
+    options: Mapping[str, Any] = run.params.get("training", {})
+    return options
 
 
 def _halted(run: Run) -> str:
-    alarm = run.alarms[-1]
+    """Why the training must end: the last alarm that stops one; empty when there was none."""
+    stopping = [alarm for alarm in run.alarms if _stops(run, alarm["alarm"])]
+    if not stopping:
+        return ""
+    alarm = stopping[-1]
     return (
         f"{run.name} was stopped by the alarm {alarm['alarm']} at step {alarm['step']} of {run.steps}: "
-        f"{alarm['message']} A checkpoint is written. To train on in spite of it, set training.on_alarm: warn in this "
-        "section: the same command then goes on from there."
+        f"{alarm['message']} A checkpoint is written. To train on in spite of it, set "
+        f"training.{_decides(run, alarm['alarm'])}: warn in this section: the same command then goes on from there."
     )
 
 

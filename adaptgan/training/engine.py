@@ -36,6 +36,7 @@ class Engine:
         self.steps = steps
         self.phases: Sequence[Phase] = [phase.scheduled(steps) for phase in method.phases()]
         self.statistics = Statistics(fabric.device)
+        self._scales = getattr(fabric.strategy.precision, "scaler", None) is not None
         _check_phases(method, self.phases)
         if channels_last:
             to_channels_last(method)
@@ -97,6 +98,10 @@ class Engine:
             batch.measures.clear()
             terms = phase.loss(batch)
         self.fabric.backward(torch.stack(list(terms.values())).sum())
+        if self._scales:  # 16-mixed: what a hook saw is a multiple that changes, and infinite now and then
+            batch.measures.pop("image_gradient", None)
+        if phase.partial and self.fabric.world_size > 1:
+            self._exchange(phase)
         if phase.optimizer.clip:
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(parameters, phase.optimizer.clip)
@@ -116,9 +121,18 @@ class Engine:
                 module = getattr(self.method, name)
                 for parameter in module.parameters():
                     parameter.requires_grad_(learns)
-                if self.fabric.world_size > 1 and not learns:
+                if self.fabric.world_size > 1 and (phase.partial or not learns):
                     stack.enter_context(self.fabric.no_backward_sync(module))
             yield
+
+    def _exchange(self, phase: Phase) -> None:
+        """Each gradient becomes its mean over the ranks; DDP does it while it computes them, and waits for all."""
+        modules = [getattr(self.method, name) for name in phase.trains]
+        gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
+        means = self.fabric.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduce_op="mean")
+        assert isinstance(means, torch.Tensor)
+        for gradient, mean in zip(gradients, means.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
     def _set_rate(self, phase: Phase, optimizer: torch.optim.Optimizer, step: int) -> None:
         end = self.steps if phase.stop is None else min(phase.stop, self.steps)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adaptgan.reporting.entries import alarms, chosen, entries, learned_from, shown
+from adaptgan.reporting.entries import alarms, alarms_of_trainings, chosen, entries, learned_from, shown
 
 ROW = {"role": "candidate", "training_set": "source", "uses_target": False, "labelled": None, "alarms": []}
 
@@ -44,3 +44,13 @@ def test_alarms_of_rows_and_of_the_selected_snapshot() -> None:
         {"row": "x", "step": 5, "alarm": "a", "message": "It fell.", "helps": "more `steps`."},
         {"row": "x@2", "step": 5, "alarm": "a", "message": "Worse.", "helps": ""},
     ]
+
+
+def test_alarms_of_trainings_are_those_that_no_row_has() -> None:
+    known = {"step": 5, "alarm": "a", "message": "Bad. What usually helps: more."}
+    metrics = {"rows": {"x": ROW | {"alarms": [known]}}, "selected": "x"}
+    raised = {"generator": [{"step": 7, "alarm": "a", "message": "Bad. What usually helps: more."}], "task.x": [known]}
+    assert alarms_of_trainings(raised, alarms(metrics)) == [
+        {"row": "generator", "step": 7, "alarm": "a", "message": "Bad.", "helps": "more."}
+    ]
+    assert alarms_of_trainings({}, alarms(metrics)) == []

@@ -199,7 +199,8 @@ def test_two_processes_give_the_losses_of_one_with_the_doubled_batch(
     for a, b in zip(one.losses(), two.losses(), strict=True):
         assert a["losses"].keys() == b["losses"].keys()
         for name, value in a["losses"].items():
-            assert b["losses"][name] == pytest.approx(value, rel=1e-4, abs=1e-5), (a["step"], name)
+            if not name.endswith("/diversity"):  # it compares images of one process with each other
+                assert b["losses"][name] == pytest.approx(value, rel=1e-4, abs=1e-5), (a["step"], name)
 
 
 def test_a_nan_loss_names_step_term_and_last_good_checkpoint(

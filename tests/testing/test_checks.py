@@ -15,6 +15,8 @@ from adaptgan.components import ComponentSpec
 from adaptgan.plugins import plugins
 from adaptgan.testing import check_network, check_objective, check_plugin, tiny_batch, tiny_info
 
+STYLES: dict[str, Any] = {"noise": 8, "styles": 16, "mapping_layers": 2, "channels": 8}
+LABELS = torch.arange(4) % 3
 NETWORKS: dict[str, tuple[dict[str, Any], tuple[torch.Tensor, ...]]] = {
     "simgan_refiner": ({"channels": 8, "blocks": 1}, ()),
     "patch_discriminator": ({}, ()),
@@ -22,6 +24,30 @@ NETWORKS: dict[str, tuple[dict[str, Any], tuple[torch.Tensor, ...]]] = {
     "conv_segmenter": ({"widths": [4, 8]}, ()),
     "mlp_classifier": ({"widths": [16, 8], "data_init": False}, ()),
     "mlp_generator": ({"widths": [16, 16], "noise": 8}, (torch.rand(4, 8),)),
+    "dcgan_generator": ({"channels": 8, "noise": 8}, (torch.randn(4, 8),)),
+    "dcgan_discriminator": ({"channels": 8}, ()),
+    "plain_generator": ({"widths": [16], "noise": 8}, (torch.randn(4, 8),)),
+    "plain_discriminator": ({"widths": [16, 8]}, ()),
+    "progressive_generator": ({"channels": 8, "noise": 8}, (torch.randn(4, 8),)),
+    "progressive_discriminator": ({"channels": 8}, ()),
+    "laplacian_generator": (
+        {"channels": 4, "noise": 8, "widths": [16], "levels": 1},
+        (torch.randn(4, 8 + 32 * 32),),
+    ),
+    "laplacian_discriminator": ({"channels": 4, "widths": [16]}, ()),
+    "conv_decoder": ({"channels": 8, "noise": 8}, (torch.randn(4, 8),)),
+    "conv_encoder": ({"channels": 8, "noise": 8}, ()),
+    "resnet_generator": ({"channels": 8, "conditional": True}, (torch.randn(6, 128), torch.arange(6) % 3)),
+    "resnet_discriminator": ({"channels": 8}, ()),
+    "biggan_generator": (
+        {"channels": 4, "embedding": 8, "noise": 12},
+        (torch.randn(6, 12), torch.arange(6) % 3),
+    ),
+    "biggan_discriminator": ({"channels": 8}, (torch.rand(6, 1, 32, 32) * 2 - 1, torch.arange(6) % 3)),
+    "stylegan_generator": ({**STYLES, "conditional": True}, (torch.randn(4, 8), LABELS)),
+    "stylegan_discriminator": ({"channels": 8, "conditional": "projection"}, (torch.rand(4, 1, 32, 32), LABELS)),
+    "stylegan2_generator": (STYLES, (torch.randn(4, 8),)),
+    "stylegan2_discriminator": ({"channels": 8}, ()),
     "private_encoder": ({"widths": [4, 8], "hidden": 16}, ()),
     "shared_decoder": ({"channels": 4, "hidden": 16}, (torch.randn(4, 16),)),
 }

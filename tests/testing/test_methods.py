@@ -21,6 +21,8 @@ from adaptgan.testing import check_method
 from adaptgan.training.statistics import NonFiniteLoss
 
 SMALL = {"name": "conv_classifier", "widths": [8, 8], "hidden": 16}
+TINY = {"channels": 8, "widest": 2}
+STYLES: dict[str, Any] = {"noise": 8, "styles": 16, "mapping_layers": 2, "channels": 8}
 CONFIGS: dict[str, dict[str, Any]] = {
     "supervised": {"classifier": SMALL},
     "dann": {"classifier": SMALL},
@@ -44,6 +46,77 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "semi_supervised_gan": {
         "classifier": {"name": "mlp_classifier", "widths": [16, 8]},
         "generator": {"name": "mlp_generator", "widths": [16, 16], "noise": 8},
+    },
+    "gan": {
+        "generator": {"name": "plain_generator", "widths": [16], "noise": 8},
+        "discriminator": {"name": "plain_discriminator", "widths": [16, 8]},
+        "repeats": 2,
+    },
+    "dcgan": {
+        "generator": {"name": "dcgan_generator", "channels": 8, "noise": 8},
+        "discriminator": {"name": "dcgan_discriminator", "channels": 8},
+    },
+    "lsgan": {
+        "generator": {"name": "dcgan_generator", "channels": 8, "noise": 8},
+        "discriminator": {"name": "dcgan_discriminator", "channels": 8},
+    },
+    "cgan": {
+        "generator": {"name": "plain_generator", "widths": [16], "noise": 8, "conditional": True, "apart": [8, 8]},
+        "discriminator": {"name": "plain_discriminator", "widths": [16], "conditional": "concat", "apart": [16, 4]},
+    },
+    "lapgan": {
+        "generator": {"name": "laplacian_generator", "channels": 4, "noise": 8, "widths": [16]},
+        "discriminator": {"name": "laplacian_discriminator", "channels": 4, "widths": [16]},
+    },
+    "progressive_gan": {
+        "generator": {"name": "progressive_generator", "channels": 8, "noise": 8},
+        "discriminator": {"name": "progressive_discriminator", "channels": 8},
+    },
+    "vae": {
+        "generator": {"name": "conv_decoder", "channels": 8, "noise": 8},
+        "encoder": {"name": "conv_encoder", "channels": 8, "noise": 8},
+    },
+    "wgan": {
+        "generator": {"name": "dcgan_generator", "channels": 8, "noise": 8},
+        "discriminator": {"name": "dcgan_discriminator", "channels": 8},
+        "repeats": 2,
+    },
+    "wgan_gp": {
+        "generator": {"name": "dcgan_generator", "channels": 8, "noise": 8},
+        "discriminator": {"name": "dcgan_discriminator", "channels": 8, "norm": "none"},
+        "repeats": 2,
+    },
+    "fgan": {
+        "generator": {"name": "dcgan_generator", "channels": 8, "noise": 8},
+        "discriminator": {"name": "dcgan_discriminator", "channels": 8},
+    },
+    "sngan": {
+        "generator": {"name": "resnet_generator", **TINY},
+        "discriminator": {"name": "resnet_discriminator", **TINY},
+    },
+    "acgan": {
+        "generator": {"name": "dcgan_generator", "channels": 4, "conditional": True},
+        "discriminator": {"name": "dcgan_discriminator", "channels": 4},
+    },
+    "projection_gan": {
+        "generator": {"name": "resnet_generator", "conditional": True, **TINY},
+        "discriminator": {"name": "resnet_discriminator", "conditional": "projection", **TINY},
+        "repeats": 2,
+    },
+    "biggan": {
+        "generator": {"name": "biggan_generator", "embedding": 8, **TINY},
+        "discriminator": {"name": "biggan_discriminator", **TINY},
+    },
+    "stylegan": {
+        "generator": {"name": "stylegan_generator", **STYLES},
+        "discriminator": {"name": "stylegan_discriminator", "channels": 8},
+        "augmentation": "diff_augment",
+    },
+    "stylegan2": {
+        "generator": {"name": "stylegan2_generator", **STYLES, "conditional": True},
+        "discriminator": {"name": "stylegan2_discriminator", "channels": 8, "conditional": "projection"},
+        "augmentation": {"name": "ada", "kimg": 0.1, "interval": 2},
+        "truncation": 0.7,
     },
     "simgan": {
         "refiner": {"name": "simgan_refiner", "channels": 8, "blocks": 1},
@@ -157,6 +230,46 @@ class WrongPredictions(Good):
         return images_NCHW.flatten(1)
 
 
+class Samples(Good):
+    """Images from noise: the scale and the shift as brightness."""
+
+    conditional = True
+
+    def noise(self, generator: torch.Generator, count: int) -> torch.Tensor:
+        return torch.randn(count, 1, generator=generator)
+
+    def sample(
+        self, labels_N: torch.Tensor, generator: torch.Generator, truncation: float | None = None
+    ) -> torch.Tensor:
+        level_N1 = self.scale(self.noise(generator, len(labels_N))).sigmoid() / (1 + labels_N[:, None])
+        return level_N1.view(-1, 1, 1, 1).expand(-1, 1, 32, 32)
+
+
+class SamplesAlike(Samples):
+    """Noise that the seed does not decide."""
+
+    def noise(self, generator: torch.Generator, count: int) -> torch.Tensor:
+        return torch.linspace(-1, 1, count)[:, None]
+
+
+class SaysConditional(Samples):
+    """Its classes decide nothing."""
+
+    def sample(
+        self, labels_N: torch.Tensor, generator: torch.Generator, truncation: float | None = None
+    ) -> torch.Tensor:
+        return super().sample(torch.zeros_like(labels_N), generator, truncation)
+
+
+class SamplesOutside(Samples):
+    """Images beyond white."""
+
+    def sample(
+        self, labels_N: torch.Tensor, generator: torch.Generator, truncation: float | None = None
+    ) -> torch.Tensor:
+        return 10 * super().sample(labels_N, generator, truncation)
+
+
 class Undocumented(Good):
     """No help for its option."""
 
@@ -173,6 +286,9 @@ MISTAKES = {
     "Late": "the phase 'b' never had its turn",
     "Diverges": "a/fit",
     "WrongPredictions": "rows must sum to 1",
+    "SamplesAlike": "another seed gives the same images",
+    "SaysConditional": "asking for other classes changed nothing",
+    "SamplesOutside": "images must stay in [-1, 1]",
     "Undocumented": "no help for ['secret']",
 }
 
@@ -181,7 +297,7 @@ MISTAKES = {
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module = types.ModuleType("conformance_examples")
     specs = []
-    for name in ("Good", *MISTAKES):
+    for name in ("Good", "Samples", *MISTAKES):
         setattr(module, name, globals()[name])
         specs.append(ComponentSpec("method", name, f"conformance_examples:{name}", "an example"))
     monkeypatch.setitem(sys.modules, "conformance_examples", module)
@@ -193,8 +309,9 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del registry._specs[(spec.kind, spec.name)]
 
 
-def test_a_good_method_passes() -> None:
-    check_method("Good")
+@pytest.mark.parametrize("name", ["Good", "Samples"])
+def test_a_good_method_passes(name: str) -> None:
+    check_method(name)
 
 
 @pytest.mark.parametrize("name", MISTAKES)

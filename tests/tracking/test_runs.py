@@ -147,6 +147,18 @@ def test_the_parent_tells_the_headline_the_params_and_the_report(project: Path) 
     assert len(runs()) == 3
 
 
+def test_realism_has_its_numbers_and_its_sheets(project: Path) -> None:
+    (project / "realism.json").write_text("{}")
+    (project / "sheets").mkdir()
+    (project / "sheets" / "dcgan.png").write_bytes(b"png")
+    outputs = {"out": project / "realism.json", "plots": project / "sheets"}
+    finish(stage("realism", outputs=outputs, results={"fid/dcgan": 1.5, "pixels.fid/floor": 0.2}))
+    replay()
+    run = the_run("realism")
+    assert run.data.metrics["fid/dcgan"] == 1.5 and run.data.metrics["pixels.fid/floor"] == 0.2
+    assert {"realism.json", "sheets"} <= {item.path for item in client().list_artifacts(run.info.run_id)}
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [(ValueError("boom"), "FAILED"), (Interrupted("stopped"), "KILLED"), (KeyboardInterrupt(), "KILLED")],

@@ -1,6 +1,7 @@
 """A training step never makes the host wait for the device: nothing is read back, no shape depends on values.
 
-On a GPU the host then runs ahead and the device never idles. Counted on the CPU, where the same calls are made.
+On a GPU the host then runs ahead and the device never idles. Counted on the CPU, where the same calls are made. A
+generator is looked at by a guard on the way, and its discriminator sees images through an augmentation.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import adaptgan
 from adaptgan.data.batch import Batch
+from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import Guard, Method
+from adaptgan.methods.generative import GenerativeMethod, TwoPlayers
 from adaptgan.plugins import components, plugins
 from adaptgan.testing import tiny_batch, tiny_info
 from adaptgan.testing.data import tiny_side
 from adaptgan.training.devices import make_fabric
 from adaptgan.training.engine import Engine
 from adaptgan.training.seeding import seed_all
+from tests.testing.test_methods import CONFIGS
 
-INFO = tiny_info(size=16)
+INFO, LARGER = tiny_info(size=16), tiny_info(size=32)
 SMALL: dict[str, dict[str, Any]] = {
     "classifier": {"name": "conv_classifier", "widths": [4, 4], "hidden": 8},
     "refiner": {"name": "simgan_refiner", "channels": 4, "blocks": 1},
@@ -114,6 +118,22 @@ def own_methods() -> list[str]:
     return [spec.name for spec in plugins().components.specs("method") if spec.distribution == "adaptgan"]
 
 
+def is_generative(name: str) -> bool:
+    spec = components().find("method", name)
+    return issubclass(components().load(spec), GenerativeMethod)
+
+
+def generative(name: str, augmentation: str) -> GenerativeMethod:
+    """As the conformance check builds it, watched by a guard."""
+    options = {option.name for option in components().schema(components().find("method", name)).options}
+    config = {"name": name, **CONFIGS[name]} | ({"augmentation": augmentation} if "augmentation" in options else {})
+    guard = components().build("method", {"name": "supervised", "classifier": SMALL["classifier"]}, "guard", [LARGER])
+    seed_all("weights")
+    method: GenerativeMethod = components().build("method", config, name, [LARGER, Guard()])
+    method.info, method.guard = LARGER, Guard(guard.eval().requires_grad_(False))
+    return method
+
+
 def build(name: str) -> Method:
     registry = components()
     schema = registry.schema(registry.find("method", name))
@@ -130,27 +150,39 @@ def build(name: str) -> Method:
     return method
 
 
-def batches(step: int, count: int) -> list[Batch]:
-    few = tiny_side(INFO, 8, step, salt=1)
-    return [dataclasses.replace(tiny_batch(INFO, 8, step=step, steps=STEPS), labelled=few) for _ in range(count)]
+def batches(step: int, count: int, info: DataInfo = INFO) -> list[Batch]:
+    few = tiny_side(info, 8, step, salt=1)
+    return [dataclasses.replace(tiny_batch(info, 8, step=step, steps=STEPS), labelled=few) for _ in range(count)]
 
 
-def reads_of(method: Method) -> set[str]:
+def reads_of(method: Method, info: DataInfo = INFO) -> set[str]:
     """What a short training reads back or copies in; every phase has its turn."""
     engine = Engine(make_fabric(torch.device("cpu"), "32-true"), method.train(), STEPS)
     turns = max(phase.repeats for phase in engine.phases)
     found: set[str] = set()
     seen: set[str] = set()
     for step in range(STEPS):
-        given = batches(step, turns)
+        given = batches(step, turns, info)
         with Calls(found), Kernels(found):
-            seen |= {name.split("/")[0] for name in engine.step(given)}
-    idle = {phase.name for phase in engine.phases} - seen
+            seen |= set(engine.step(given))
+    if isinstance(method, TwoPlayers):
+        measures = {name.split("/")[1] for name in seen}
+        assert measures >= {"ranking", "diversity", "image_gradient"}, f"the watchdogs miss some of {sorted(measures)}"
+    idle = {phase.name for phase in engine.phases} - {name.split("/")[0] for name in seen}
     assert not idle, f"the phases {sorted(idle)} never had their turn: give options in OPTIONS"
     return found
 
 
-@pytest.mark.parametrize("name", own_methods())
+@pytest.mark.parametrize(
+    ("name", "augmentation"),
+    [("dcgan", "diff_augment"), *((name, "ada") for name in own_methods() if is_generative(name))],
+)
+def test_a_step_of_a_generator_reads_nothing_back(name: str, augmentation: str) -> None:
+    found = reads_of(generative(name, augmentation), LARGER)
+    assert not found, f"{name}: the host waits for the device in {sorted(found)}"
+
+
+@pytest.mark.parametrize("name", [name for name in own_methods() if not is_generative(name)])
 def test_a_step_reads_nothing_back(name: str) -> None:
     found = reads_of(build(name))
     assert not found, f"{name}: the host waits for the device in {sorted(found)}"

@@ -1,0 +1,43 @@
+"""Class labels as networks take them in."""
+
+from __future__ import annotations
+
+import torch
+
+from adaptgan.datainfo import DataInfo
+from adaptgan.errors import ParamsError
+
+
+def known_classes(data: DataInfo, network: str) -> int:
+    """K, of data whose classes a network is to be conditioned on.
+
+    Args:
+        data: what the network is built for.
+        network: its name, for the message.
+
+    Raises:
+        ParamsError: the data has no classes.
+    """
+    if not data.n_classes:
+        raise ParamsError(
+            f"{network}: a conditional network needs classes, and these images have none. "
+            "Give labelled images, or set `conditional` to its default."
+        )
+    return data.n_classes
+
+
+def one_hot(labels_N: torch.Tensor | None, classes: int) -> torch.Tensor:
+    """Labels as rows of zeros with a one, float (N, K).
+
+    Compared rather than scattered: `torch.nn.functional.one_hot` looks at the labels' values, which waits for them.
+
+    Args:
+        labels_N: int64 in [0, K).
+        classes: K.
+
+    Raises:
+        ParamsError: there are no labels.
+    """
+    if labels_N is None:
+        raise ParamsError("a conditional network was called without labels; pass int64 class indices (N,).")
+    return (labels_N[:, None] == torch.arange(classes, device=labels_N.device)).float()
