@@ -76,16 +76,15 @@ def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     with torch.no_grad():
         for mine, theirs in zip(average.parameters(), network.parameters(), strict=True):
             mine.mul_(decay).add_(theirs, alpha=1 - decay)
-        for mine, theirs in zip(average.buffers(), network.buffers(), strict=True):
-            mine.copy_(theirs)
+        for buffer, newer in zip(average.buffers(), network.buffers(), strict=True):
+            buffer.copy_(newer)
 
 
 def two_players(method: Any) -> Step:
     """The loop of everything that has a D and a G."""
-    g, d, penalties = (
-        copy.deepcopy(part).train() for part in (method.generator, method.discriminator, method.penalties)
-    )
-    own = copy.deepcopy(getattr(method, "generator_penalties", nn.ModuleList()))
+    g, d = copy.deepcopy(method.generator).train(), copy.deepcopy(method.discriminator).train()
+    penalties: Any = copy.deepcopy(method.penalties)
+    own: Any = copy.deepcopy(getattr(method, "generator_penalties", nn.ModuleList()))
     head = copy.deepcopy(getattr(method, "head", None))
     average = copy.deepcopy(g)
     for_d, for_g = optimizer([d, head] if head else [d], method.optimizer), optimizer([g], method.generator_optimizer)
@@ -206,8 +205,8 @@ def autoencoder(method: Any) -> Step:
 
 def textbook(method: Any, data: ShardDataset, size: int) -> Iterator[None]:
     """Each `next` is one step of the textbook loop."""
-    for player in (method.generator, getattr(method, "discriminator", None)):
-        if hasattr(player, "grow"):
+    for player in method.children():
+        if hasattr(player, "grow"):  # all of it: the dearest step
             player.grow(float(method.levels))
     loops: dict[str, Callable[[Any], Step]] = {"LAPGAN": pyramids, "VAE": autoencoder}
     step = loops.get(type(method).__name__, two_players)(method)

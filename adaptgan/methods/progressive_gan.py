@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import distributed, nn
+from torch import nn
 
 from adaptgan.components import nested, nested_list
 from adaptgan.data.augmentation import Augmentation
@@ -35,8 +36,7 @@ class ProgressiveGAN(TwoPlayers):
     networks' minibatch deviation, pixel norm and equalized learning rates belong to the paper, too. The authors start
     Adam anew at each resolution and change the batch size with it; here both go on.
 
-    Before the end, samples are as coarse as the networks: shown at full size with their pixels repeated. It trains in
-    one process: layers that have not grown yet have no gradient, which DDP does not allow.
+    Before the end, samples are as coarse as the networks: shown at full size with their pixels repeated.
 
     Args:
         generator: G; it must grow.
@@ -76,17 +76,8 @@ class ProgressiveGAN(TwoPlayers):
         self.levels, self.growing = generator.levels, growing
 
     def phases(self) -> Sequence[Phase]:
-        """Those of two players.
-
-        Raises:
-            ParamsError: several processes are to train it.
-        """
-        if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-            raise ParamsError(
-                "progressive_gan trains in one process: its layers have no gradient before they have grown, which "
-                "distributed training does not allow. Start it without torchrun, or train `stylegan2`."
-            )
-        return super().phases()
+        """Those of two players; layers that have not grown yet get no gradient."""
+        return [replace(phase, partial=True) for phase in super().phases()]
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """Both players grow, then D plays."""

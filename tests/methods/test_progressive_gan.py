@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import distributed
 
 from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
@@ -125,12 +124,10 @@ def test_the_penalty_and_the_drift_are_the_papers() -> None:
     assert losses["drift"].item() == pytest.approx(1e-3 * logits.square().mean().item(), rel=1e-4)
 
 
-def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    method = build()
-    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
-    with pytest.raises(ParamsError, match="one process"):
-        method.phases()
+def test_every_phase_says_that_it_leaves_layers_without_a_gradient() -> None:
+    phases = build(penalties=["gradient_penalty", {"name": "r1", "every": 4}]).phases()
+    assert [phase.name for phase in phases] == ["discriminator", "r1", "generator"]
+    assert all(phase.partial for phase in phases)
 
 
 def test_networks_that_do_not_grow_are_refused() -> None:
