@@ -64,9 +64,7 @@ def check_knows_classes(generator: nn.Module, discriminator: nn.Module, method: 
         ParamsError: the generator is not conditional, or the discriminator does not project.
     """
     if not generator.conditional:
-        raise ParamsError(
-            f"{method}.generator: it must be conditional. Give it `conditional: true`, or train `sngan`."
-        )
+        raise ParamsError(f"{method}.generator: it must be conditional. Give it `conditional: true`, or train `sngan`.")
     if getattr(discriminator, "conditional", "none") != "projection":
         raise ParamsError(
             f"{method}.discriminator: it must take the class by projection. Use resnet_discriminator with "

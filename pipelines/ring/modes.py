@@ -144,7 +144,7 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw(pictured: dict[str, dict[str, np.ndarray]], path: Path) -> None:
+def draw(pictured: dict[Any, dict[str, np.ndarray]], path: Path) -> None:
     """Points of one seed of each game: a row for each layout."""
     import matplotlib as mpl
 
@@ -153,17 +153,17 @@ def draw(pictured: dict[str, dict[str, np.ndarray]], path: Path) -> None:
 
     games = sorted({game for points in pictured.values() for game in points}, key=_place)
     figure, axes = plt.subplots(
-        len(pictured), len(games), figsize=(1.4 * len(games), 1.45 * len(pictured) + 0.2), squeeze=False
+        len(pictured), len(games), figsize=(1.2 * len(games), 1.2 * len(pictured) + 0.25), squeeze=False
     )
     for row, (layout, points) in zip(axes, pictured.items(), strict=True):
         for axis, game in zip(row, games, strict=True):
             axis.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[], yticks=[], aspect="equal")
-            axis.scatter(*modes(layout).T, s=26, facecolors="none", edgecolors="#d08770", linewidths=0.7)
+            axis.scatter(*modes(layout).T, s=20, facecolors="none", edgecolors="#d08770", linewidths=0.7)
             if game in points:
                 axis.scatter(*points[game].T, s=1, color="#2e3440", alpha=0.25, linewidths=0)
     for axis, game in zip(axes[0], games, strict=True):
-        axis.set_title(GAMES.get(game, game), fontsize=8)
-    figure.tight_layout(pad=0.3)
+        axis.set_title(GAMES.get(game, game).replace(", ", "\n", 1), fontsize=7)
+    figure.tight_layout(pad=0.3, h_pad=0.8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, metadata={"Software": None})
     plt.close(figure)
