@@ -97,3 +97,15 @@ def pyramid(data: DataInfo, levels: int | None = None, smallest: int = 4) -> tup
             f"and this network needs {levels or 1}. Ingest them with a `size` of base · 2^n, such as [32, 32]."
         )
     return n, height, width
+
+
+def level_channels(base: int, levels: int, channels: int, capacity: int) -> list[int]:
+    """Channels of each resolution, from the base up: min(channels, capacity / shorter side) (Karras 2018, table 2).
+
+    Args:
+        base: shorter side of the coarsest.
+        levels: doublings above it.
+        channels: at most this many.
+        capacity: 16384 there: 16 channels at 1024 pixels.
+    """
+    return [max(1, min(channels, capacity // (base * 2**level))) for level in range(levels + 1)]

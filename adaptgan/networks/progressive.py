@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from adaptgan.datainfo import DataInfo
 from adaptgan.networks.equalized import EqualizedConv2d, EqualizedLinear, MinibatchStddev, PixelNorm
 from adaptgan.networks.labels import known_classes, one_hot
-from adaptgan.networks.layers import pyramid
+from adaptgan.networks.layers import level_channels, pyramid
 
 ROOT2 = math.sqrt(2)
 """He's gain, of layers before a LeakyReLU."""
@@ -186,11 +186,6 @@ class ProgressiveDiscriminator(Growing):
             class_NF = self.embedding(one_hot(labels_N, self.n_classes))
             logits_N = logits_N + (class_NF * features_NF).sum(1) / math.sqrt(self.n_features)
         return (logits_N, features_NF) if features else logits_N
-
-
-def level_channels(base: int, levels: int, channels: int, capacity: int) -> list[int]:
-    """Channels of each resolution, from the base up: min(channels, capacity / side); 16384/1024 = 16 in table 2."""
-    return [max(1, min(channels, capacity // (base * 2**level))) for level in range(levels + 1)]
 
 
 def doubled(images_NCHW: torch.Tensor) -> torch.Tensor:

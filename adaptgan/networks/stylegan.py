@@ -13,7 +13,7 @@ from adaptgan.datainfo import DataInfo
 from adaptgan.networks.equalized import EqualizedConv2d, EqualizedLinear, MinibatchStddev
 from adaptgan.networks.fir import DownConv, UpConv
 from adaptgan.networks.labels import known_classes
-from adaptgan.networks.layers import pyramid
+from adaptgan.networks.layers import level_channels, pyramid
 from adaptgan.networks.styles import Mapping, MeanStyle, Noise, StyleGenerator
 
 
@@ -57,7 +57,7 @@ class StyleGANGenerator(StyleGenerator):
         self.mapping = Mapping(noise, styles, mapping_layers, classes, mapping_rate)
         self.mean = MeanStyle(styles, classes)
         n, height, width = pyramid(data)
-        widths = level_channels(data, n, channels, capacity)
+        widths = level_channels(min(height, width), n, channels, capacity)
         self.constant = nn.Parameter(torch.ones(1, widths[0], height, width))
         self.layers = nn.ModuleList()
         for level, outside in enumerate(widths):
@@ -144,7 +144,7 @@ class StyleGANDiscriminator(nn.Module):
         classes = known_classes(data, self.component) if conditional == "projection" else 0
         self.conditional = bool(classes)
         n, height, width = pyramid(data)
-        widths = level_channels(data, n, channels, capacity)[::-1]
+        widths = level_channels(min(height, width), n, channels, capacity)[::-1]
         activation = nn.LeakyReLU(0.2)
         self.from_image = nn.Sequential(EqualizedConv2d(data.channels, widths[0], 1, gain=math.sqrt(2)), activation)
         blocks = (self.block(inside, outside) for inside, outside in zip(widths, widths[1:], strict=False))
@@ -195,9 +195,3 @@ class ClassHead(nn.Module):
             return outputs[:, 0]
         class_NF: torch.Tensor = self.mapping(None, labels_N)
         return (outputs * class_NF).sum(1) / math.sqrt(outputs.shape[1])
-
-
-def level_channels(data: DataInfo, levels: int, channels: int, capacity: int) -> list[int]:
-    """Channels at each resolution, from the base up: min(channels, capacity / shorter side)."""
-    side = min(data.height, data.width)
-    return [max(1, min(channels, capacity * 2 ** (levels - level) // side)) for level in range(levels + 1)]

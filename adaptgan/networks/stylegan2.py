@@ -13,8 +13,8 @@ from adaptgan.datainfo import DataInfo
 from adaptgan.networks.equalized import EqualizedConv2d, EqualizedLinear
 from adaptgan.networks.fir import FIR, DownConv, convolved_up
 from adaptgan.networks.labels import known_classes
-from adaptgan.networks.layers import pyramid
-from adaptgan.networks.stylegan import StyleGANDiscriminator, level_channels
+from adaptgan.networks.layers import level_channels, pyramid
+from adaptgan.networks.stylegan import StyleGANDiscriminator
 from adaptgan.networks.styles import Mapping, MeanStyle, Noise, StyleGenerator
 
 
@@ -61,7 +61,7 @@ class StyleGAN2Generator(StyleGenerator):
         self.mapping = Mapping(noise, styles, mapping_layers, classes, mapping_rate)
         self.mean = MeanStyle(styles, classes)
         n, height, width = pyramid(data)
-        widths = level_channels(data, n, channels, capacity)
+        widths = level_channels(min(height, width), n, channels, capacity)
         self.constant = nn.Parameter(torch.randn(1, widths[0], height, width))
         self.fir = FIR()
         self.layers, self.to_image = nn.ModuleList(), nn.ModuleList()

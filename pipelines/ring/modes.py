@@ -37,6 +37,7 @@ GAMES = {
     "r1": "GAN with R1",
     "wgan": "WGAN, clipped",
     "wgan_gp": "WGAN-GP",
+    "wgan_gp_5": "WGAN-GP, k = 5",
     "spectral": "hinge, spectral norm",
 }
 """Titles of the games, in the order of the table; others of the folder follow under their own names."""

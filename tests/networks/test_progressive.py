@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
-from adaptgan.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator, level_channels
+from adaptgan.networks.layers import level_channels
+from adaptgan.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from adaptgan.training.ema import EMA
 
 INFO = DataInfo(3, 16, 32, ("a", "b"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from adaptgan.datainfo import DataInfo
-from adaptgan.networks.stylegan import StyledLayer, StyleGANGenerator, adaptive_instance_norm, level_channels
+from adaptgan.networks.layers import level_channels
+from adaptgan.networks.stylegan import StyledLayer, StyleGANGenerator, adaptive_instance_norm
 
 
 def test_adain_is_the_formula() -> None:
@@ -42,8 +43,8 @@ def test_an_untrained_style_leaves_features_normalized() -> None:
 
 def test_two_layers_a_resolution_and_channels_that_halve() -> None:
     info = DataInfo(3, 64, 64)
-    assert level_channels(info, 4, 512, 2048) == [512, 256, 128, 64, 32]
-    assert level_channels(DataInfo(3, 32, 64), 3, 100, 1600) == [100, 100, 100, 50]
+    assert level_channels(4, 4, 512, 2048) == [512, 256, 128, 64, 32]
+    assert level_channels(4, 3, 100, 1600) == [100, 100, 100, 50]
     generator = StyleGANGenerator(info, 8, 8, 2, channels=16, capacity=128)
     assert generator.n_styles == len(generator.layers) == 10
     assert generator.constant.shape == (1, 16, 4, 4)
