@@ -184,20 +184,22 @@ def pyramids(method: Any) -> Step:
 def autoencoder(method: Any) -> Step:
     """The VAE's."""
     g, encoder = copy.deepcopy(method.generator).train(), copy.deepcopy(method.encoder).train()
-    average = copy.deepcopy(g)
+    averages = copy.deepcopy(g), copy.deepcopy(encoder)
     learns = optimizer([g, encoder], method.optimizer)
 
     def step(turns: list[Pair]) -> None:
         ((x, _),) = turns
         learns.zero_grad()
-        mean, log_variance = encoder(x)
+        mean, log_variance = encoder(x).chunk(2, dim=1)
         z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        distance = ((x - g(z)) ** 2).flatten(1).sum(1).mean() / (2 * method.sigma**2)
+        seen = ((g(z) + 1) / 2).clamp(1e-6, 1 - 1e-6)
+        distance = F.binary_cross_entropy(seen, (x + 1) / 2, reduction="sum") / len(x)
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
         total = distance + method.beta * divergence
         total.backward()
         learns.step()
-        follow(average, g, method.average.decay)
+        for average, network in zip(averages, (g, encoder), strict=True):
+            follow(average, network, method.average.decay)
         total.item()
 
     return step

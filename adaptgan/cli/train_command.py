@@ -18,7 +18,9 @@ def command(
     labelled: Annotated[
         Path | None, typer.Option(help="A few labelled images of the real domain, beside --source or in its place.")
     ] = None,
-    guard: Annotated[Path | None, typer.Option(help="A trained classifier that says whether a label survived.")] = None,
+    guard: Annotated[
+        Path | None, typer.Option(help="A trained classifier: says whether a label survived, and what a generator makes.")
+    ] = None,
     oracle: Annotated[
         bool, typer.Option("--oracle", help="Let --source be a sealed data set: an upper bound.")
     ] = False,

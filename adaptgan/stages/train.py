@@ -299,7 +299,7 @@ def _check_inputs(method: Method, section: str, sets: Mapping[str, ShardDataset]
 def _check_guard(folder: Path, model: Any, data: ShardDataset) -> None:
     if not hasattr(model, "predict"):
         raise ParamsError(f"--guard {folder}: a guard must be a classifier; this is {model.card['method']['name']!r}.")
-    if model.info.classes != data.info.classes:
+    if data.info.classes and model.info.classes != data.info.classes:
         raise DataError(
             f"--guard {folder}: it knows the classes {model.info.classes}, the source has {data.info.classes}."
         )

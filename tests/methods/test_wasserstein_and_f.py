@@ -53,7 +53,7 @@ def test_defaults_are_the_papers() -> None:
     assert [type(penalty).__name__ for penalty in method.penalties] == ["WeightClip"]
     assert method.penalties[0].limit == 0.01 and method.repeats == 5 and method.discriminator.by_batch
     for options in (method.optimizer, method.generator_optimizer):
-        assert (options.name, options.lr, options.momentum) == ("rmsprop", 5e-5, 0)
+        assert (options.name, options.lr) == ("rmsprop", 5e-5)
     method = components().build("method", "wgan_gp", "", [tiny_info()])
     assert [type(penalty).__name__ for penalty in method.penalties] == ["GradientPenalty"]
     assert method.penalties[0].weight == 10 and method.repeats == 5 and not method.discriminator.by_batch

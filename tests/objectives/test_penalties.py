@@ -175,7 +175,7 @@ def check(by_batch):
 
 check(by_batch=False)
 check(by_batch=True)
-print("rank", rank, "agrees", flush=True)
+print(f"rank {rank} agrees\\n", end="", flush=True)
 """
 
 
