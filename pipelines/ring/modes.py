@@ -33,7 +33,7 @@ GAMES = {
     "non_saturating": "GAN, non-saturating",
     "non_saturating_5": "GAN, non-saturating, k = 5",
     "lsgan": "LSGAN",
-    "fgan": "f-GAN, KL",
+    "fgan": "f-GAN, Jensen–Shannon",
     "r1": "GAN with R1",
     "wgan": "WGAN, clipped",
     "wgan_gp": "WGAN-GP",
