@@ -19,7 +19,7 @@ from adaptgan.params import load
 
 PARAMS = Path(__file__).parent / "params.yaml"
 SIDE_BY_SIDE = 3
-SHORT, LONG = 20, 80
+SHORT, LONG = 8, 24
 """Steps of two short trainings; their difference leaves the start out."""
 
 
