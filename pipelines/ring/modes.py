@@ -154,7 +154,7 @@ def draw(pictured: dict[Any, dict[str, np.ndarray]], path: Path) -> None:
 
     games = sorted({game for points in pictured.values() for game in points}, key=_place)
     figure, axes = plt.subplots(
-        len(pictured), len(games), figsize=(1.2 * len(games), 1.2 * len(pictured) + 0.25), squeeze=False
+        len(pictured), len(games), figsize=(1.2 * len(games), 1.2 * len(pictured) + 0.5), squeeze=False
     )
     for row, (layout, points) in zip(axes, pictured.items(), strict=True):
         for axis, game in zip(row, games, strict=True):
@@ -164,7 +164,7 @@ def draw(pictured: dict[Any, dict[str, np.ndarray]], path: Path) -> None:
                 axis.scatter(*points[game].T, s=1, color="#2e3440", alpha=0.25, linewidths=0)
     for axis, game in zip(axes[0], games, strict=True):
         axis.set_title(GAMES.get(game, game).replace(", ", "\n", 1), fontsize=7)
-    figure.tight_layout(pad=0.3, h_pad=0.8)
+    figure.tight_layout(pad=0.3, h_pad=0.8, rect=(0, 0, 1, 0.96))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, metadata={"Software": None})
     plt.close(figure)
