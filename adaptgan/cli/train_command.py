@@ -19,7 +19,8 @@ def command(
         Path | None, typer.Option(help="A few labelled images of the real domain, beside --source or in its place.")
     ] = None,
     guard: Annotated[
-        Path | None, typer.Option(help="A trained classifier: says whether a label survived, and what a generator makes.")
+        Path | None,
+        typer.Option(help="A trained classifier: whether labels survive, what a generator makes, unlabelled classes."),
     ] = None,
     oracle: Annotated[
         bool, typer.Option("--oracle", help="Let --source be a sealed data set: an upper bound.")

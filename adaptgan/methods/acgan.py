@@ -83,7 +83,7 @@ class ACGAN(TwoPlayers):
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """−(L_S + L_C) + penalties."""
-        y, real = batch.source.labels, self.augmented(batch, self.real(batch), 0)
+        y, real = self.classes(batch), self.augmented(batch, self.real(batch), 0)
         fake = self.augmented(batch, self.fake(batch).detach(), 1)
         (real_N, real_NK), (fake_N, fake_NK) = self.read_both(real, fake)
         self.watch(batch, real_N, fake_N, self.real(batch), self.fake(batch))
@@ -103,7 +103,7 @@ class ACGAN(TwoPlayers):
         logits_N, logits_NK = self.read(self.augmented(batch, self.fake(batch), 2))
         return {
             "adversarial": self.adversarial.generator(logits_N).mean(),
-            "class": self.class_weight * F.cross_entropy(logits_NK, batch.source.labels),
+            "class": self.class_weight * F.cross_entropy(logits_NK, self.classes(batch)),
         }
 
     def read(self, images_NCHW: torch.Tensor) -> Read:

@@ -32,6 +32,9 @@ LOOK = 50
 class GenerativeMethod(Method):
     """Base of the methods whose product is a generator G(z, y); what they imitate is the source.
 
+    A conditional one learns the classes from the source's labels; of unlabelled images a guard reads them, such as a
+    classifier that was adapted to them (`train --guard`). Beside labels a guard only looks on.
+
     A subclass calls `super().__init__(generator, ema)`. Generator networks are `forward(z_NZ, labels_N=None) -> images
     (N, C, H, W) in [-1, 1]` and have `n_noise` (Z) and `conditional` (whether y decides anything).
 
@@ -40,7 +43,6 @@ class GenerativeMethod(Method):
         ema: decay of the average of G's weights, which samples are made with (Karras 2017).
     """
 
-    needs_labels = False
     training_only: ClassVar[tuple[str, ...]] = ("generator", "discriminator", "penalties", "augmentation")
 
     def __init__(self, generator: nn.Module, ema: float) -> None:
@@ -48,13 +50,17 @@ class GenerativeMethod(Method):
         self.generator = generator
         self.average = EMA(generator, ema)
         self.n_noise = int(generator.n_noise)  # type: ignore[arg-type]
-        self.needs_labels = bool(generator.conditional)
-        self.guard = Guard()  # the stage puts in what `--guard` names; it looks on, nothing is learned from it
+        self.guard = Guard()  # the stage puts in what `--guard` names
 
     @property
     def conditional(self) -> bool:
         """Whether the classes asked for decide what is made."""
-        return bool(self.needs_labels)
+        return bool(self.average.network.conditional)
+
+    @property
+    def needs_labels(self) -> bool:  # type: ignore[override]
+        """Only a conditional one does, and only where no guard can read the classes of unlabelled images."""
+        return self.conditional and self.guard.model is None
 
     def latents(self, count: int, generator: torch.Generator, truncation: float | None = None) -> torch.Tensor:
         """Latents z (N, Z), standard normal, on the generator's own device.
@@ -121,7 +127,17 @@ class GenerativeMethod(Method):
 
     def labels(self, batch: Batch) -> torch.Tensor | None:
         """Classes y of the real images, which those generated beside them share; None where nothing depends on them."""
-        return batch.source.labels if self.conditional else None
+        return self.classes(batch) if self.conditional else None
+
+    def classes(self, batch: Batch) -> torch.Tensor:
+        """Classes y of the real images: their labels, or what the guard reads where they have none."""
+        if batch.source.labels_N is not None:
+            return batch.source.labels_N
+        if "classes" not in batch.shared:
+            with torch.no_grad():
+                batch.shared["classes"] = self.guard.classifier(batch.source.images_NCHW).argmax(1)
+        read_N: torch.Tensor = batch.shared["classes"]
+        return read_N
 
 
 class TwoPlayers(GenerativeMethod):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from adaptgan.data.images import to_float
 from adaptgan.data.loader import Loader
 from adaptgan.data.transforms import check_transforms_keep_geometry
 from adaptgan.datainfo import TaskName
-from adaptgan.errors import ComponentError, DataError, ParamsError
+from adaptgan.errors import ComponentError, DataError, ParamsError, SealedLabelsError
 from adaptgan.files import fingerprint, scratch, staged
 from adaptgan.methods.base import Guard, Method
 from adaptgan.methods.generative import GenerativeMethod
@@ -91,6 +91,8 @@ def train(
     seed_all(params.seed, section, "weights")
     _check_task(config, options.learns, section)
     info = data.info_for(options.learns)
+    if frozen.model is not None and options.learns == "classification" and not info.classes:
+        info = replace(info, classes=frozen.model.info.classes)  # those that the guard tells apart
     method: Method = registry.build("method", config, f"{section}.method", [info, frozen])
     method.info = info
     if isinstance(method, GenerativeMethod):
@@ -269,13 +271,17 @@ def _methods(able: Callable[[Any], bool]) -> str:
 def _check_inputs(method: Method, section: str, sets: Mapping[str, ShardDataset], task: TaskName) -> None:
     name = type(method).__name__
     data = _learned_from(sets)
+    hint = " Or let a classifier read them: `--guard DIR`." if isinstance(method, GenerativeMethod) else ""
     if task == "classification" and method.needs_labels and data.manifest.labels == "none":
         raise DataError(
             f"{data.folder}: {name} learns from source labels, and this data set has none. Put the images in one "
-            "folder per class, or add a `label` to metadata.jsonl, and ingest again."
+            f"folder per class, or add a `label` to metadata.jsonl, and ingest again.{hint}"
         )
     if method.needs_labels:
-        data.targets(task)  # a sealed set says so now, not after the set-up
+        try:
+            data.targets(task)  # a sealed set says so now, not after the set-up
+        except SealedLabelsError as error:
+            raise SealedLabelsError(f"{error}{hint}") from None
     if method.needs_target and "target" not in sets:
         raise ParamsError(f"{section}: {name} adapts to a target; give one with `--target DIR`.")
     labelled = sets.get("labelled")
