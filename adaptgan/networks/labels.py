@@ -21,7 +21,7 @@ def known_classes(data: DataInfo, network: str) -> int:
     if not data.n_classes:
         raise ParamsError(
             f"{network}: a conditional network needs classes, and these images have none. "
-            "Give labelled images, or a classifier that reads them (`--guard DIR`), or set `conditional` to its default."
+            "Give labelled images, or a classifier that reads them (`--guard DIR`), or leave `conditional` out."
         )
     return data.n_classes
 
