@@ -30,8 +30,8 @@ COLUMNS = {
     "coverage": ("coverage", 2),
     "class_balance": ("class balance", 2),
 }
-ACROSS, CROP, GAP = 4, 10, 12
-"""Sheets in a line of the figure, lines of a sheet that are shown, pixels between."""
+ACROSS, SHOWN, CELL, TITLE, GAP = 5, (8, 5), 33, 24, 12
+"""Sheets in a line of the figure; images shown of each, across and down; pixels of an image, of a title, between."""
 
 
 def main() -> None:
@@ -90,20 +90,19 @@ def shown(cell: dict[str, Any], digits: int) -> str:
 
 
 def figure(samples: Path, names: list[str]) -> Image.Image:
-    """Sheets of the real images and of every method, best first, each under its name."""
-    sheets = {name: samples / f"{name}.png" for name in ["real", *names]}
-    images = {name: Image.open(path).convert("RGB") for name, path in sheets.items() if path.is_file()}
-    width = max(image.width for image in images.values())
-    height = min(min(image.height for image in images.values()), width * CROP // 10)
-    font = ImageFont.load_default(size=22)
-    down = -(-len(images) // ACROSS)
-    page = Image.new("RGB", (ACROSS * (width + GAP) - GAP, down * (height + 28 + GAP)), "white")
+    """A corner of each sheet, of the real images and of every method, best first, each under its name."""
+    paths = {name: samples / f"{name}.png" for name in ["real", *names]}
+    sheets = {name: Image.open(path).convert("L") for name, path in paths.items() if path.is_file()}
+    width, height = (side * CELL - 1 for side in SHOWN)
+    font = ImageFont.load_default(size=16)
+    down = -(-len(sheets) // ACROSS)
+    page = Image.new("L", (ACROSS * (width + GAP) - GAP, down * (height + TITLE + GAP) - GAP), "white")
     draw = ImageDraw.Draw(page)
-    for number, (name, image) in enumerate(images.items()):
-        left, top = number % ACROSS * (width + GAP), number // ACROSS * (height + 28 + GAP)
-        draw.text((left + 2, top), name.replace("_", " "), fill="black", font=font)
-        page.paste(image.crop((0, 0, image.width, height)), (left, top + 28))
-    return page.resize((page.width // 2, page.height // 2), Image.Resampling.LANCZOS)
+    for number, (name, image) in enumerate(sheets.items()):
+        left, top = number % ACROSS * (width + GAP), number // ACROSS * (height + TITLE + GAP)
+        draw.text((left, top), name.replace("_", " "), fill="black", font=font)
+        page.paste(image.crop((0, 0, width, height)), (left, top + TITLE))
+    return page.quantize(16)
 
 
 if __name__ == "__main__":
