@@ -25,6 +25,7 @@ class DataInfo:
         task: what a predictor learns of this data.
         values: names of the numbers that a regression predicts.
         scales: mean and standard deviation of each of them in the training set; networks predict standardized values.
+        paired: channels of the paired images; 0 where there are none.
     """
 
     filled_by_builder: ClassVar[bool] = True
@@ -36,6 +37,7 @@ class DataInfo:
     task: TaskName = "classification"
     values: tuple[str, ...] = ()
     scales: tuple[tuple[float, float], ...] = ()
+    paired: int = 0
 
     @property
     def n_outputs(self) -> int:

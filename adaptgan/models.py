@@ -61,6 +61,7 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> Method
         data.get("task", "classification"),
         tuple(data.get("values", ())),
         tuple((mean, std) for mean, std in data.get("scales", ())),
+        data.get("paired", 0),
     )
     method: Method = components().build("method", card["method"], str(folder), [info, Guard()])
     try:

@@ -78,8 +78,9 @@ class TrainSection(Section):
     """A method and how to train it: `adaptgan train SECTION`."""
 
     method: Component
-    learns: TaskName = "classification"
-    """`classification`: the labels; `regression`: the annotation `values`; `segmentation`: the annotation `mask`."""
+    learns: TaskName | None = None
+    """`classification`: the labels; `regression`: the annotation `values`; `segmentation`: the annotation `mask`; null:
+    what the method learns first of all, which is `classification` for most."""
     training: Training = Training()
 
 
@@ -100,6 +101,9 @@ class SynthesizeSection(Section):
     ] = False
     truncation: Annotated[
         float | None, Field(gt=0, description="of the noise: less variety, fewer failures; null: none")
+    ] = None
+    to: Annotated[
+        str | None, Field(description="the domain to go to, of a translator that knows several; null: its first")
     ] = None
     label_by_guard: Annotated[
         bool, Field(description="images of a generator without classes get the label that the guard reads")

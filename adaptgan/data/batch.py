@@ -18,11 +18,13 @@ class Side:
             segmentation int64 (N, H, W).
         seeds_N: int64, one number per record and draw: f(seed, epoch, index). Augmentations derive all their
             randomness from it, so they do not depend on batch size, rank or an interruption.
+        paired_NCHW: each image's pair, float in [-1, 1] (N, C', H, W), where the method asks for pairs.
     """
 
     images_NCHW: torch.Tensor
     labels_N: torch.Tensor | None
     seeds_N: torch.Tensor
+    paired_NCHW: torch.Tensor | None = None
 
     @property
     def labels(self) -> torch.Tensor:
@@ -30,6 +32,13 @@ class Side:
         if self.labels_N is None:
             raise RuntimeError("this batch has no labels; the method must declare `needs_labels = True`")
         return self.labels_N
+
+    @property
+    def paired(self) -> torch.Tensor:
+        """The paired images, for methods that cannot do without."""
+        if self.paired_NCHW is None:
+            raise RuntimeError("this batch has no paired images; the method must declare `needs_pairs = True`")
+        return self.paired_NCHW
 
 
 @dataclass

@@ -25,11 +25,13 @@ class FieldTypes:
         """Widen the type to fit one more record."""
         self._type = _join(self._type, _type_of(value))
 
-    def features(self) -> list[dict[str, Any]] | None:
+    def features(self, paired: bool = False) -> list[dict[str, Any]] | None:
         """The columns of the data set in the header's notation; None when no Arrow type fits all records."""
         if _has_mixed(self._type):
             return None
         columns = [{"name": "json", **_notation(self._type)}, {"name": "png", "dtype": "image"}]
+        if paired:
+            columns.insert(1, {"name": "paired.png", "dtype": "image"})
         if self._type in (_NULL, {}):
             columns = columns[1:]
         return [*columns, {"name": "__key__", "dtype": "string"}, {"name": "__url__", "dtype": "string"}]
@@ -40,7 +42,7 @@ def card(manifest: Manifest, types: FieldTypes) -> str:
     header: dict[str, Any] = {
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "*.tar"}]}],
     }
-    if features := types.features():
+    if features := types.features(manifest.paired is not None):
         header["dataset_info"] = {"features": features}
     image = manifest.image
     shape = f"{image.height}x{image.width} {image.mode}" if image else "no"
@@ -51,7 +53,7 @@ def card(manifest: Manifest, types: FieldTypes) -> str:
 
 # {manifest.count} {shape} images
 
-Shards in WebDataset layout, written by adaptgan: each record is `<key>.json` and `<key>.png`.
+Shards in WebDataset layout, written by adaptgan: each record is `<key>.json` and `<key>.png`{_PAIRED if manifest.paired else ""}.
 
 - classes: {classes}
 - labels: {manifest.labels}{_SEALED if manifest.labels == "sealed" else ""}
@@ -59,6 +61,8 @@ Shards in WebDataset layout, written by adaptgan: each record is `<key>.json` an
 Read it with `adaptgan.load_dataset(folder)`, `datasets.load_dataset(folder)` or `webdataset`.
 """
 
+
+_PAIRED = ", and `<key>.paired.png`, the same scene in the other domain"
 
 _SEALED = " (under `sealed` in the JSON: kept for evaluation and the oracle, not for training)"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -75,7 +75,7 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
 
     def __getstate__(self) -> dict[str, Any]:
         """What a worker process gets: it maps the images itself."""
-        return {key: value for key, value in self.__dict__.items() if key != "images_NCHW"}
+        return {key: value for key, value in self.__dict__.items() if key not in ("images_NCHW", "paired_NCHW")}
 
     @property
     def info(self) -> DataInfo:
@@ -173,13 +173,33 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
         """
         info = self.info
         shape = (len(self), info.channels, info.height, info.width)
-        path = scratch() / "cache" / f"{self.digest}.npy"
+        return self._cached(self.digest, shape, lambda record: record.image)
+
+    @cached_property
+    def paired_NCHW(self) -> np.ndarray:  # noqa: N802 the name tells the shape
+        """uint8 (N, C', H, W): the paired images, mapped from the cache as `images_NCHW` are.
+
+        Raises:
+            DataError: there are none.
+        """
+        info = self.info
+        if not info.paired:
+            raise DataError(
+                f"{self.folder}: this data set has no paired images, and they are needed here. Ingest a paired one: "
+                "the dataset `folder` takes them from a second folder (`paired`), or from the right half of each image "
+                "(`side_by_side: true`)."
+            )
+        shape = (len(self), info.paired, info.height, info.width)
+        return self._cached(f"{self.digest}-paired", shape, lambda record: record.paired)
+
+    def _cached(self, name: str, shape: tuple[int, ...], image: Callable[[Record], np.ndarray | None]) -> np.ndarray:
+        path = scratch() / "cache" / f"{name}.npy"
         images = _open(path, shape)
         if images is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(path.with_suffix(".lock")):
                 if (images := _open(path, shape)) is None:
-                    _decode(self.reader, path, shape)
+                    _decode(self.reader, path, shape, image)
                     images = _open(path, shape)
         assert images is not None
         return images
@@ -194,7 +214,9 @@ def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     return images if images.shape == shape and images.dtype == np.uint8 else None
 
 
-def _decode(reader: ShardReader, path: Path, shape: tuple[int, ...]) -> None:
+def _decode(
+    reader: ShardReader, path: Path, shape: tuple[int, ...], image_of: Callable[[Record], np.ndarray | None]
+) -> None:
     """Decode all images into `path`, which appears only when whole.
 
     Plain writes, not stores into a memory map: on a full disk these raise, a store would kill the process (SIGBUS).
@@ -205,7 +227,9 @@ def _decode(reader: ShardReader, path: Path, shape: tuple[int, ...]) -> None:
             header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for record in reader.records(verify=True):
-                image = chw(record.image)
+                found = image_of(record)
+                assert found is not None
+                image = chw(found)
                 if image.shape != shape[1:]:
                     raise DataError(
                         f"{reader.folder}: {record.key} has shape {image.shape}, the manifest says {shape[1:]}."

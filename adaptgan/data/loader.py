@@ -24,7 +24,8 @@ Loading = Literal["auto", "device", "stream"]
 _DEVICE_SHARE = 0.25
 """Of a GPU's free memory, what `loading: auto` lets a data set take; networks and activations need the rest."""
 
-Piece = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
+Piece = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor, torch.Tensor | None]
+"""Images, labels, seeds, paired images."""
 
 
 class Loader:
@@ -44,6 +45,7 @@ class Loader:
         indices: the records to draw from; all when None.
         labels: whether batches carry labels.
         task: which truth the labels are: classes, values or masks.
+        pairs: whether batches carry the paired images.
         salt: tells this stream's random numbers from another's in the same run.
 
     Raises:
@@ -67,32 +69,46 @@ class Loader:
         indices: Sequence[int] | np.ndarray | None = None,
         labels: bool = True,
         task: TaskName = "classification",
+        pairs: bool = False,
         salt: str = "source",
     ) -> None:
+        if pairs and transforms:
+            raise ParamsError(
+                "training.transforms: these would change an image and not its pair. Leave them out; a paired method's "
+                "own `jitter` changes both alike."
+            )
         self.device = torch.device(device)
         build_transforms(transforms)  # wrong names and options are told now, not by a worker later
         chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices, np.int64)
         sampler = Sampler(len(chosen), batch_size, seed, salt, rank, world_size)
         self.loading = _loading(loading, bool(transforms), dataset, self.device)
         truth = dataset.targets(task) if labels else None
-        self._batches = _Batches(dataset, sampler, chosen, truth, transforms)
+        self._batches = _Batches(dataset, sampler, chosen, truth, transforms, pairs)
         self._workers = workers
         self._images: torch.Tensor | None = None
         self._labels: torch.Tensor | None = None
+        self._paired: torch.Tensor | None = None
         self._stream: Iterator[Piece | DataError] | None = None
         self._next = -1
         if self.loading == "device":
             self._images = torch.from_numpy(dataset.images_NCHW).to(self.device)
             self._labels = None if truth is None else torch.from_numpy(truth).to(self.device)
+            self._paired = torch.from_numpy(dataset.paired_NCHW).to(self.device) if pairs else None
 
     def batch(self, number: int) -> Side:
         """This rank's slice of batch `number`, from 0: images float in [-1, 1] (N, C, H, W) on the device."""
         if self._images is not None:
             index_N, seeds_N = self._move(torch.from_numpy(np.stack(self._batches.draw(number))))
             labels_N = None if self._labels is None else self._labels[index_N]
-            return Side(to_float(self._images[index_N]), labels_N, seeds_N)
-        images, labels, seeds_N = self._streamed(number)
-        return Side(to_float(self._move(images)), None if labels is None else self._move(labels), self._move(seeds_N))
+            paired = None if self._paired is None else to_float(self._paired[index_N])
+            return Side(to_float(self._images[index_N]), labels_N, seeds_N, paired)
+        images, labels, seeds, paired = self._streamed(number)
+        return Side(
+            to_float(self._move(images)),
+            None if labels is None else self._move(labels),
+            self._move(seeds),
+            None if paired is None else to_float(self._move(paired)),
+        )
 
     def close(self) -> None:
         """Stop the workers."""
@@ -132,8 +148,10 @@ class _Batches(Dataset[Any]):
         chosen: np.ndarray,
         truth: np.ndarray | None,
         transforms: Sequence[Mapping[str, Any]],
+        pairs: bool,
     ) -> None:
         self._dataset = dataset
+        self._pairs = pairs
         self._sampler = sampler
         self._chosen = chosen
         self._truth_N = truth
@@ -154,7 +172,8 @@ class _Batches(Dataset[Any]):
             except DataError as error:
                 return error  # raised in the main process: torch would wrap it in a worker's traceback
         labels = None if self._truth_N is None else torch.from_numpy(self._truth_N[indices])
-        return torch.from_numpy(np.ascontiguousarray(images)), labels, torch.from_numpy(seeds)
+        paired = torch.from_numpy(self._dataset.paired_NCHW[indices]) if self._pairs else None
+        return torch.from_numpy(np.ascontiguousarray(images)), labels, torch.from_numpy(seeds), paired
 
     def _augmented(self, images: np.ndarray, indices: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         if self._transforms is None:

@@ -21,8 +21,9 @@ SCHEMA_VERSION: Literal[1] = 1
 KEY = re.compile(r"[A-Za-z0-9_-]{1,90}")
 """A key becomes a file name in tars and exports: nothing that could be a path, and no longer than USTAR holds."""
 
-Entry = tuple[str, int, int, int, int]
-"""key, offset and size of its PNG, offset and size of its JSON; offsets from the start of the tar, in bytes."""
+Entry = tuple[str, int, int, int, int] | tuple[str, int, int, int, int, int, int]
+"""key, offset and size of its PNG, of its JSON, and of its paired PNG if it has one; offsets from the start of the tar,
+in bytes."""
 
 
 def check_key(key: str) -> str:
@@ -63,9 +64,10 @@ class Shard(_Part):
 
     @pydantic.model_validator(mode="after")
     def _inside(self) -> Shard:
-        for key, png, png_size, text, text_size in self.records:
+        for key, *places in self.records:
             check_key(key)
-            if min(png, png_size, text, text_size) < 0 or max(png + png_size, text + text_size) > self.bytes:
+            pieces = list(zip(places[::2], places[1::2], strict=True))
+            if min(places) < 0 or max(offset + size for offset, size in pieces) > self.bytes:
                 raise ValueError(f"the index places {key} outside of {self.name}")
         return self
 
@@ -78,6 +80,7 @@ class Manifest(_Part):
         count: how many records there are.
         classes: class names; a label k means `classes[k]`.
         image: the shape of all images; null only for an empty data set.
+        paired: the shape of all paired images; null where there are none.
         labels: `open`, `sealed` (present, but closed to all but `evaluate` and the oracle) or `none`.
         shards: the tars, in order.
         origin: where the data came from: component, versions, statistics, corrupt inputs. Not part of the digest.
@@ -87,6 +90,7 @@ class Manifest(_Part):
     count: Annotated[int, Field(ge=0)]
     classes: tuple[str, ...] = ()
     image: ImageFormat | None
+    paired: ImageFormat | None = None
     labels: Literal["open", "sealed", "none"]
     shards: list[Shard]
     origin: dict[str, Any] = {}
@@ -102,6 +106,8 @@ class Manifest(_Part):
             raise ValueError("two shards have the same name")
         if self.count and self.image is None:
             raise ValueError("there are records, but no image format")
+        if any(len(entry) != (7 if self.paired else 5) for shard in self.shards for entry in shard.records):
+            raise ValueError("either all records have a paired image and `paired` tells its shape, or none has")
         return self
 
     @property
@@ -118,11 +124,12 @@ class Manifest(_Part):
         """
         if self.image is None:
             raise DataError(f"{folder}: this data set is empty; there are no images to work on.")
-        return DataInfo(self.image.channels, self.image.height, self.image.width, self.classes)
+        paired = self.paired.channels if self.paired else 0
+        return DataInfo(self.image.channels, self.image.height, self.image.width, self.classes, paired=paired)
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json`, one record a line, so that differences of two manifests can be read."""
-        tree = self.model_dump(mode="json")
+        tree = self.model_dump(mode="json", exclude=None if self.paired else {"paired"})
         shards = tree.pop("shards")
         lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in tree.items()]
         parts = []

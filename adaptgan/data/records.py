@@ -15,6 +15,8 @@ class Record:
     Attributes:
         key: unique in its data set; letters, digits, `_` and `-` only (it becomes a file name).
         image: uint8, (H, W) for grey or (H, W, 3) for colour, 0..255.
+        paired: the same scene in the other domain, of the same height and width: what a paired translator (pix2pix)
+            shall make of `image`. None where there is none.
         label: index into the data set's classes; None when unlabelled.
         annotations: whatever else belongs to the image (boxes, keypoints, a gaze vector, a caption), carried
             unchanged through `synthesize`.
@@ -26,3 +28,4 @@ class Record:
     label: int | None = None
     annotations: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    paired: np.ndarray | None = None

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
 
+import numpy as np
+
 from adaptgan.data.card import FieldTypes, card
 from adaptgan.data.images import decode_png, encode_png, mode_of
 from adaptgan.data.manifest import Entry, ImageFormat, Manifest, Shard, check_key
@@ -41,7 +43,8 @@ class ShardWriter:
         image: the shape images must have; without it the first image sets it.
 
     Raises:
-        DataError: a key is taken, an image is of another shape or mode, a label is out of range or missing.
+        DataError: a key is taken, an image is of another shape or mode, a label is out of range or missing, or some
+            records have a paired image and others none.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class ShardWriter:
         self.classes = tuple(classes)
         self.origin: dict[str, Any] = dict(origin or {})
         self.image = image
+        self.paired: ImageFormat | None = None
         self.count = 0
         self.manifest: Manifest | None = None
         self._labels = labels
@@ -84,6 +88,7 @@ class ShardWriter:
             count=self.count,
             classes=self.classes,
             image=self.image,
+            paired=self.paired,
             labels="sealed" if self._sealed else self._labels if self._labelled else "none",
             shards=self._shards,
             origin=self.origin,
@@ -106,7 +111,12 @@ class ShardWriter:
         at_text = self._tar.add(f"{record.key}.json", text)
         png = encode_png(record.image)
         at_png = self._tar.add(f"{record.key}.png", png)
-        self._tar.records.append((record.key, at_png, len(png), at_text, len(text)))
+        if record.paired is None:
+            self._tar.records.append((record.key, at_png, len(png), at_text, len(text)))
+        else:
+            other = encode_png(record.paired)
+            at_other = self._tar.add(f"{record.key}.paired.png", other)
+            self._tar.records.append((record.key, at_png, len(png), at_text, len(text), at_other, len(other)))
         self._keys.add(record.key)
         self.count += 1
         if len(self._tar.records) == self._shard_size:
@@ -127,6 +137,7 @@ class ShardWriter:
                 f"all images of a data set must agree: {record.key} is {_words(found)}, "
                 f"{self._first_key or 'the data set'} is {_words(self.image)}."
             )
+        self._check_pair(record)
         labelled = record.label is not None
         if self._labelled is None:
             self._labelled, self._first_key = labelled, record.key
@@ -135,6 +146,21 @@ class ShardWriter:
             raise DataError(f"{with_} has a label and {without} has none; label all records or none.")
         if labelled and not 0 <= record.label < len(self.classes):  # type: ignore[operator]
             raise DataError(f"{record.key}: label {record.label} is not one of the {len(self.classes)} classes.")
+
+    def _check_pair(self, record: Record) -> None:
+        other = record.paired
+        shape = None
+        if other is not None:
+            shape = ImageFormat(height=other.shape[0], width=other.shape[1], mode=mode_of(other))
+            if other.shape[:2] != record.image.shape[:2]:
+                raise DataError(
+                    f"{record.key} is {_words(ImageFormat(height=record.image.shape[0], width=record.image.shape[1], mode=mode_of(record.image)))}, its paired image {_words(shape)}; both must have the same height and width."
+                )
+        if self.count == 0:
+            self.paired = shape
+        elif shape != self.paired:
+            one, all_ = (_words(image) if image else "none" for image in (shape, self.paired))
+            raise DataError(f"the paired image of {record.key} is {one}, those before are {all_}; all must be alike.")
 
     def _close_shard(self) -> None:
         if self._tar is not None:
@@ -243,10 +269,16 @@ class ShardReader:
         image = decode_png(file.read(size), f"{self.folder}: {key}")
         content = self._content(entry, file)
         label, annotations, provenance = (content.get(name) for name in ("label", "annotations", "provenance"))
-        return Record(key, image, label, annotations or {}, provenance or {})
+        return Record(key, image, label, annotations or {}, provenance or {}, self._paired(entry, file))
+
+    def _paired(self, entry: Entry, file: IO[bytes]) -> np.ndarray | None:
+        if len(entry) != 7:
+            return None
+        file.seek(entry[5])
+        return decode_png(file.read(entry[6]), f"{self.folder}: {entry[0]}, its paired image")
 
     def _content(self, entry: Entry, file: IO[bytes]) -> dict[str, Any]:
-        key, _, _, offset, size = entry
+        key, _, _, offset, size, *_ = entry
         file.seek(offset)
         try:
             content = json.loads(file.read(size))

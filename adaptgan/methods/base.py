@@ -103,14 +103,26 @@ class Method(nn.Module):
     needs_labels: bool = True
     """Whether it cannot train without source labels; a method may know only once it is built."""
 
+    needs_pairs: ClassVar[bool] = False
+    """Whether it learns from source images that each have a pair (`Side.paired`): the translation that is wanted."""
+
     tasks: ClassVar[tuple[TaskName, ...]] = ("classification",)
-    """What it can learn."""
+    """What it can learn: which truth its labels are. The first is what `learns` means when nobody says."""
 
     takes_labelled: ClassVar[bool] = False
     """Whether it also learns from a few labelled images of the target domain (`train --labelled`)."""
 
     moves_pixels: bool = False
     """Whether a translation may move what is in the image; class labels survive that, boxes and keypoints do not."""
+
+    translates: ClassVar[Literal["image", "mask"]] = "image"
+    """What `translate` starts from: an image, or a map of the pixels' classes, int64 (N, H, W) (SPADE)."""
+
+    scale: int = 1
+    """How many times as high and wide a translation is as what it starts from (super-resolution)."""
+
+    domains: tuple[str, ...] = ()
+    """Names of the domains that `translate(…, to=…)` goes to, the first when nobody says; empty where there is one."""
 
     training_only: ClassVar[tuple[str, ...]] = ()
     """Children that checkpoints keep and the final model leaves out (an image history)."""
@@ -137,10 +149,19 @@ class Method(nn.Module):
 
 @runtime_checkable
 class Translator(Protocol):
-    """A method that turns an image of one domain into one of another."""
+    """A method that turns an image of one domain into one of another.
+
+    One that has `domains` takes a further argument `to`, the name of one of them.
+    """
 
     def translate(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor | None = None) -> torch.Tensor:
-        """Translated images, NCHW in [-1, 1]; `seeds_N` decides the noise of a method that has some."""
+        """Translated images, NCHW in [-1, 1].
+
+        Args:
+            images_NCHW: in [-1, 1]; where the method `translates` a mask, int64 (N, H, W) class indices.
+            seeds_N: int64, decide the noise of a method that has some; an image's noise depends on its own seed alone,
+                not on the others in the batch. Without them there is no noise, or that of the global generator.
+        """
         ...
 
 

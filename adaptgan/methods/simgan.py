@@ -15,6 +15,7 @@ from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
 from adaptgan.methods.generative import watch
+from adaptgan.methods.semantic import SemanticTerm
 from adaptgan.objectives.adversarial import Adversarial
 from adaptgan.training.ema import EMA
 from adaptgan.training.image_history import ImageHistory
@@ -86,7 +87,7 @@ class SimGAN(Method):
         self.refiner, self.discriminator, self.adversarial = refiner, discriminator, adversarial
         self.average = EMA(refiner, ema)
         self.history = ImageHistory(history, (data.channels, data.height, data.width)) if history else None
-        self.guard, self.semantic, self.semantic_augmentation = guard, semantic, semantic_augmentation
+        self.semantic = SemanticTerm(guard, semantic, semantic_augmentation)
         self.jitter, self.moves_pixels = jitter, not isinstance(jitter, Identity)
         self.self_regularization, self.psi, self.reduction = self_regularization, _PSI[psi], reduction
         self.pretrain_refiner, self.pretrain_discriminator = pretrain_refiner, pretrain_discriminator
@@ -95,8 +96,7 @@ class SimGAN(Method):
 
     def phases(self) -> Sequence[Phase]:
         """Algorithm 1."""
-        if self.semantic:
-            self.guard.classifier  # noqa: B018 - a missing guard says so before the first step
+        self.semantic.check()
         t_r, t_d = self.pretrain_refiner, self.pretrain_discriminator
         r, d = self.refiner_optimizer, self.discriminator_optimizer
         pre_r = Phase("pretrain_refiner", ("refiner",), self.pretraining_loss, r, stop=t_r, after=self.follow)
@@ -132,16 +132,11 @@ class SimGAN(Method):
         x = self.synthetic(batch)
         refined = self.refiner(x)
         batch.shared["refined"] = refined.detach()
-        losses = {
+        return {
             "adversarial": self.reduce(self.adversarial.generator(self.discriminator(refined))),
             "self_regularization": self.self_regularization * self.distance(refined, x),
+            **self.semantic.terms(refined, batch.source),
         }
-        if self.semantic:
-            seen = self.semantic_augmentation(refined, batch.source.seeds_N, view=1)
-            logits_NK = self.guard.classifier(seen).float()
-            agreement = F.cross_entropy(logits_NK, batch.source.labels, label_smoothing=0.1)
-            losses["semantic"] = self.semantic * agreement
-        return losses
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """ℓ_real(D(y)) + ℓ_fake(D(x̃)), x̃ half from the history; one concatenated forward."""

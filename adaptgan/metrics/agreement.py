@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import fmean, stdev
+from statistics import fmean
 
 from adaptgan.metrics.selection import ranks
 
@@ -86,23 +86,6 @@ def mean_ranks(scores: Mapping[str, Mapping[str, float | None]]) -> dict[str, fl
     if not places:
         return {}
     return {row: fmean(place[i] for place in places) for i, row in enumerate(scores)}
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation of a few numbers (n − 1; None for a single one), and the numbers."""
-
-    mean: float
-    sd: float | None
-    values: tuple[float, ...]
-
-
-def spread(values: Sequence[float | None]) -> Spread | None:
-    """Over those that are known; None when none is."""
-    known = tuple(value for value in values if value is not None)
-    if not known:
-        return None
-    return Spread(fmean(known), stdev(known) if len(known) > 1 else None, known)
 
 
 def _sign(one: float, other: float) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from adaptgan.datainfo import DataInfo
-from adaptgan.networks.labels import known_classes, one_hot
+from adaptgan.networks.labels import concat_class_planes, concat_classes, known_classes
 from adaptgan.networks.layers import pyramid
 
 SLOPE = 0.2
@@ -61,7 +61,7 @@ class DCGANGenerator(nn.Module):
     def forward(self, z_NZ: torch.Tensor, labels_N: torch.Tensor | None = None) -> torch.Tensor:
         """Images of the latents, and of the classes if it is conditional."""
         if self.conditional:
-            z_NZ = torch.cat([z_NZ, one_hot(labels_N, self.n_classes)], dim=1)
+            z_NZ = concat_classes(z_NZ, labels_N, self.n_classes)
         images_NCHW: torch.Tensor = self.layers(self.project(z_NZ).view(-1, *self.base))
         return images_NCHW.float().tanh()
 
@@ -115,9 +115,7 @@ class DCGANDiscriminator(nn.Module):
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Logits (N,), and the features (N, F) when asked."""
         if self.conditional == "concat":
-            maps_NK11 = one_hot(labels_N, self.n_classes)[:, :, None, None]
-            maps_NKHW = maps_NK11.to(images_NCHW.dtype).expand(-1, -1, *images_NCHW.shape[2:])
-            images_NCHW = torch.cat([images_NCHW, maps_NKHW], dim=1)
+            images_NCHW = concat_class_planes(images_NCHW, labels_N, self.n_classes)
         features_NF = self.layers(images_NCHW).flatten(1)
         logits_N: torch.Tensor = self.head(features_NF)[:, 0]
         if self.classes is not None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from adaptgan.datainfo import DataInfo
 from adaptgan.networks.equalized import EqualizedConv2d, EqualizedLinear, MinibatchStddev, PixelNorm
-from adaptgan.networks.labels import known_classes, one_hot
+from adaptgan.networks.labels import concat_classes, known_classes, one_hot
 from adaptgan.networks.layers import level_channels, pyramid
 
 ROOT2 = math.sqrt(2)
@@ -105,7 +105,7 @@ class ProgressiveGenerator(Growing):
     def forward(self, z_NZ: torch.Tensor, labels_N: torch.Tensor | None = None) -> torch.Tensor:
         """Images (N, C, h, w), h and w the base's · 2^level."""
         if self.conditional:
-            z_NZ = torch.cat([z_NZ, one_hot(labels_N, self.n_classes)], dim=1)
+            z_NZ = concat_classes(z_NZ, labels_N, self.n_classes)
         x_NCHW = before_NCHW = self.first(self.project(self.normalize(z_NZ)).view(-1, *self.base))
         for block in list(self.blocks)[: self.level]:
             before_NCHW, x_NCHW = x_NCHW, block(x_NCHW)

@@ -14,7 +14,7 @@ from adaptgan.networks.equalized import EqualizedConv2d, EqualizedLinear, Miniba
 from adaptgan.networks.fir import DownConv, UpConv
 from adaptgan.networks.labels import known_classes
 from adaptgan.networks.layers import level_channels, pyramid
-from adaptgan.networks.styles import Mapping, MeanStyle, Noise, StyleGenerator
+from adaptgan.networks.styles import Mapping, Noise, StyleGenerator
 
 
 class StyleGANGenerator(StyleGenerator):
@@ -40,6 +40,8 @@ class StyleGANGenerator(StyleGenerator):
         conditional: concatenate an embedding of the class with z in the mapping network.
     """
 
+    component = "stylegan_generator"
+
     def __init__(
         self,
         data: DataInfo,
@@ -51,22 +53,15 @@ class StyleGANGenerator(StyleGenerator):
         capacity: int = 16384,
         conditional: bool = False,
     ) -> None:
-        super().__init__()
-        self.n_noise, self.conditional = noise, conditional
-        classes = known_classes(data, "stylegan_generator") if conditional else 0
-        self.mapping = Mapping(noise, styles, mapping_layers, classes, mapping_rate)
-        self.mean = MeanStyle(styles, classes)
-        n, height, width = pyramid(data)
-        widths = level_channels(min(height, width), n, channels, capacity)
-        self.constant = nn.Parameter(torch.ones(1, widths[0], height, width))
+        super().__init__(data, noise, styles, mapping_layers, mapping_rate, channels, capacity, conditional)
+        self.constant = nn.Parameter(torch.ones(1, self.widths[0], *self.sizes[0]))
         self.layers = nn.ModuleList()
-        for level, outside in enumerate(widths):
-            size = (height * 2**level, width * 2**level)
-            first = UpConv(widths[level - 1], outside, gain=math.sqrt(2)) if level else None
+        for level, (outside, size) in enumerate(zip(self.widths, self.sizes, strict=True)):
+            first = UpConv(self.widths[level - 1], outside, gain=math.sqrt(2)) if level else None
             second = EqualizedConv2d(outside, outside, 3, bias=False, gain=math.sqrt(2))
             self.layers += [StyledLayer(first, outside, size, styles), StyledLayer(second, outside, size, styles)]
         self.n_styles = len(self.layers)
-        self.to_image = EqualizedConv2d(widths[-1], data.channels, 1)
+        self.to_image = EqualizedConv2d(self.widths[-1], data.channels, 1)
 
     def synthesize(self, styles_NLW: torch.Tensor) -> torch.Tensor:
         """Images (N, C, H, W) in [-1, 1] of the styles (N, L, W)."""

@@ -12,10 +12,8 @@ from torch.nn import functional as F
 from adaptgan.datainfo import DataInfo
 from adaptgan.networks.equalized import EqualizedConv2d, EqualizedLinear
 from adaptgan.networks.fir import FIR, DownConv, convolved_up
-from adaptgan.networks.labels import known_classes
-from adaptgan.networks.layers import level_channels, pyramid
 from adaptgan.networks.stylegan import StyleGANDiscriminator
-from adaptgan.networks.styles import Mapping, MeanStyle, Noise, StyleGenerator
+from adaptgan.networks.styles import Noise, StyleGenerator
 
 
 class StyleGAN2Generator(StyleGenerator):
@@ -43,6 +41,8 @@ class StyleGAN2Generator(StyleGenerator):
         conditional: concatenate an embedding of the class with z in the mapping network (Karras 2020a).
     """
 
+    component = "stylegan2_generator"
+
     def __init__(
         self,
         data: DataInfo,
@@ -55,20 +55,13 @@ class StyleGAN2Generator(StyleGenerator):
         fused: bool = False,
         conditional: bool = False,
     ) -> None:
-        super().__init__()
-        self.n_noise, self.conditional = noise, conditional
-        classes = known_classes(data, "stylegan2_generator") if conditional else 0
-        self.mapping = Mapping(noise, styles, mapping_layers, classes, mapping_rate)
-        self.mean = MeanStyle(styles, classes)
-        n, height, width = pyramid(data)
-        widths = level_channels(min(height, width), n, channels, capacity)
-        self.constant = nn.Parameter(torch.randn(1, widths[0], height, width))
+        super().__init__(data, noise, styles, mapping_layers, mapping_rate, channels, capacity, conditional)
+        self.constant = nn.Parameter(torch.randn(1, self.widths[0], *self.sizes[0]))
         self.fir = FIR()
         self.layers, self.to_image = nn.ModuleList(), nn.ModuleList()
-        for level, outside in enumerate(widths):
-            size = (height * 2**level, width * 2**level)
+        for level, (outside, size) in enumerate(zip(self.widths, self.sizes, strict=True)):
             if level:
-                self.layers.append(StyledConv(widths[level - 1], outside, size, styles, up=True, fused=fused))
+                self.layers.append(StyledConv(self.widths[level - 1], outside, size, styles, up=True, fused=fused))
             self.layers.append(StyledConv(outside, outside, size, styles, fused=fused))
             self.to_image.append(ToImage(outside, data.channels, styles, fused=fused))
         # The last style is that of the last `to_image` alone; the others' share the next layer's.

@@ -7,8 +7,10 @@ import math
 import torch
 from torch import nn
 
+from adaptgan.datainfo import DataInfo
 from adaptgan.networks.equalized import EqualizedLinear, PixelNorm
-from adaptgan.networks.labels import one_hot
+from adaptgan.networks.labels import known_classes, one_hot
+from adaptgan.networks.layers import level_channels, pyramid
 
 FOLLOW = 0.005
 """Share of each batch's mean in the running mean of w (Karras 2019, appendix B: a decay of 0.995)."""
@@ -87,14 +89,45 @@ class MeanStyle(nn.Module):
 class StyleGenerator(nn.Module):
     """Base of generators whose layers are each steered by a style. z (N, Z) -> images (N, C, H, W) in [-1, 1].
 
-    A subclass sets `mapping`, `mean`, `n_noise`, `n_styles` (L) and `conditional`, and has `synthesize`.
+    A subclass has its component's name as `component`, sets `n_styles` (L), and has `synthesize`.
+
+    Args:
+        data: the images' shape, any base · 2^n, grey or colour; the classes, for a conditional one.
+        noise: Z.
+        styles: W, width of the mapping network.
+        mapping_layers: its depth.
+        mapping_rate: its learning rate as a share of the other layers'.
+        channels: of the coarsest layers, and the most of any.
+        capacity: a layer of images with a shorter side of s has at most capacity / s channels.
+        conditional: concatenate an embedding of the class with z in the mapping network.
+
+    Attributes:
+        widths: channels of each resolution, the coarsest first.
+        sizes: height and width of each.
     """
 
-    mapping: Mapping
-    mean: MeanStyle
-    n_noise: int
+    component: str
     n_styles: int
-    conditional: bool
+
+    def __init__(
+        self,
+        data: DataInfo,
+        noise: int,
+        styles: int,
+        mapping_layers: int,
+        mapping_rate: float,
+        channels: int,
+        capacity: int,
+        conditional: bool,
+    ) -> None:
+        super().__init__()
+        self.n_noise, self.conditional = noise, conditional
+        classes = known_classes(data, self.component) if conditional else 0
+        self.mapping = Mapping(noise, styles, mapping_layers, classes, mapping_rate)
+        self.mean = MeanStyle(styles, classes)
+        n, height, width = pyramid(data)
+        self.widths = level_channels(min(height, width), n, channels, capacity)
+        self.sizes = [(height * 2**level, width * 2**level) for level in range(n + 1)]
 
     def forward(
         self,

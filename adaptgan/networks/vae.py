@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from adaptgan.datainfo import DataInfo
-from adaptgan.networks.labels import known_classes, one_hot
+from adaptgan.networks.labels import concat_class_planes, concat_classes, known_classes
 from adaptgan.networks.layers import pyramid
 
 
@@ -55,7 +55,7 @@ class ConvDecoder(nn.Module):
     def forward(self, z_NZ: torch.Tensor, labels_N: torch.Tensor | None = None) -> torch.Tensor:
         """Images of the latents, and of the classes if it is conditional."""
         if self.conditional:
-            z_NZ = torch.cat([z_NZ, one_hot(labels_N, self.n_classes)], dim=1)
+            z_NZ = concat_classes(z_NZ, labels_N, self.n_classes)
         images_NCHW: torch.Tensor = self.layers(self.project(z_NZ).view(-1, *self.base))
         return images_NCHW.float().tanh()
 
@@ -96,7 +96,6 @@ class ConvEncoder(nn.Module):
     def forward(self, images_NCHW: torch.Tensor, labels_N: torch.Tensor | None = None) -> torch.Tensor:
         """μ and log σ², side by side, float32."""
         if self.conditional:
-            maps_NK11 = one_hot(labels_N, self.n_classes)[:, :, None, None].to(images_NCHW.dtype)
-            images_NCHW = torch.cat([images_NCHW, maps_NK11.expand(-1, -1, *images_NCHW.shape[2:])], dim=1)
+            images_NCHW = concat_class_planes(images_NCHW, labels_N, self.n_classes)
         both_N2Z: torch.Tensor = self.head(self.layers(images_NCHW).flatten(1))
         return both_N2Z.float()

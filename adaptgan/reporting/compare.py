@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from adaptgan.metrics.spread import plus_minus
 from adaptgan.reporting.formats import NOTHING, duration, join, number, percent, points
 from adaptgan.reporting.page import render
 
@@ -23,9 +24,9 @@ def summary(result: Result) -> str:
         chosen = group["selection"]
         best = _best_row(group)
         lines.append(
-            f"{name}: best row {best} {plus_minus(group['rows'][best]['accuracy'])}, chosen without labels "
-            f"{plus_minus(chosen['accuracy'])}, source-only {plus_minus(chosen['source_only'])}, "
-            f"oracle {plus_minus(chosen['oracle'])}"
+            f"{name}: best row {best} {_accuracy(group['rows'][best]['accuracy'])}, chosen without labels "
+            f"{_accuracy(chosen['accuracy'])}, source-only {_accuracy(chosen['source_only'])}, "
+            f"oracle {_accuracy(chosen['oracle'])}"
             if best
             else f"{name}: no accuracies"
         )
@@ -91,11 +92,9 @@ def trust(result: Result) -> list[str]:
     return texts
 
 
-def plus_minus(value: Mapping[str, Any] | None) -> str:
+def _accuracy(value: Mapping[str, Any] | None) -> str:
     """`97.7 ± 0.2%`; one run has no ±."""
-    if value is None:
-        return NOTHING
-    return f"{100 * value['mean']:.1f}" + ("" if value["sd"] is None else f" ± {100 * value['sd']:.1f}") + "%"
+    return NOTHING if value is None else plus_minus(value["mean"], value["sd"], factor=100) + "%"
 
 
 def markdown(result: Result, title: str) -> str:
@@ -106,7 +105,7 @@ def markdown(result: Result, title: str) -> str:
         rows = [
             [
                 _code(row),
-                *(plus_minus((result["groups"][group]["rows"].get(row) or {}).get("accuracy")) for group in names),
+                *(_accuracy((result["groups"][group]["rows"].get(row) or {}).get("accuracy")) for group in names),
             ]
             for row in _all_rows(result)
         ]
@@ -139,7 +138,7 @@ def _group_table(group: Mapping[str, Any]) -> str:
         lines.append(
             [
                 _code(name),
-                plus_minus(row["accuracy"]),
+                _accuracy(row["accuracy"]),
                 _mean(row["gain"], points),
                 _mean(row["of_oracle"], percent),
                 _mean(row["gap_closed"], lambda value: percent(value, 0).replace("-", "−")),
@@ -159,11 +158,11 @@ def _selection_table(result: Result) -> str:
     lines = [
         [
             name,
-            plus_minus(chosen["source_only"]),
-            plus_minus(chosen["accuracy"]),
-            plus_minus(chosen["with_labels"]),
+            _accuracy(chosen["source_only"]),
+            _accuracy(chosen["accuracy"]),
+            _accuracy(chosen["with_labels"]),
             _mean(chosen["regret"], lambda value: points(value).lstrip("+")),
-            plus_minus(chosen["oracle"]),
+            _accuracy(chosen["oracle"]),
             str(len(chosen["below_source_only"])),
         ]
         for name, chosen in sets.items()
@@ -181,10 +180,7 @@ def _validator_table(result: Result) -> str:
             _rho(entry["kendall"]),
             _mean(entry["regret"], lambda value: points(value).lstrip("+")),
             _worst(entry["regret"]),
-            *(
-                _mean(entry["groups"][group]["spearman"], lambda value: number(round(value, 2) + 0.0, 2))
-                for group in groups
-            ),
+            *(_mean(entry["groups"][group]["spearman"], lambda value: plus_minus(value, None, 2)) for group in groups),
         ]
         for name, entry in result["validators"].items()
     ]
@@ -206,7 +202,7 @@ def page(result: Result, title: str) -> str:
             "runs": result["runs"],
             "rho_ticks": [(_rho_x(tick), number(tick, 0) if tick else "0") for tick in (-1.0, 0.0, 1.0)],
             "note": NOTE,
-            "plus_minus": plus_minus,
+            "accuracy": _accuracy,
             "rho": _rho,
             "worst": _worst,
         },
@@ -304,9 +300,7 @@ def _axis(groups: Iterable[Mapping[str, Any]]) -> tuple[float, list[float]]:
 
 
 def _rho(value: Mapping[str, Any] | None) -> str:
-    if value is None:
-        return NOTHING
-    return number(round(value["mean"], 2) + 0.0, 2) + ("" if value["sd"] is None else f" ± {value['sd']:.2f}")
+    return NOTHING if value is None else plus_minus(value["mean"], value["sd"], 2)
 
 
 def _worst(value: Mapping[str, Any] | None) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 
 from adaptgan.errors import AdaptganError
 from adaptgan.files import read_json, write_atomic, write_json
-from adaptgan.metrics.agreement import Agreement, agreement, mean_ranks, spread
+from adaptgan.metrics.agreement import Agreement, agreement, mean_ranks
 from adaptgan.metrics.selection import gap_closed
+from adaptgan.metrics.spread import spread
 from adaptgan.reporting.compare import markdown, page
 
 MEAN_RANK = "mean_rank"
@@ -270,7 +271,7 @@ def _best(run: Measured) -> tuple[str | None, float | None]:
 def _over(runs: Iterable[Measured], of: Callable[[Measured], float | None]) -> dict[str, Any] | None:
     """Mean, standard deviation and single values over runs; None when no run has one."""
     values = {run.title: value for run in runs if (value := of(run)) is not None}
-    found = spread(list(values.values()))
+    found = spread(values.values())
     return None if found is None else {"mean": found.mean, "sd": found.sd, "values": values}
 
 

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.errors import AdaptganError, DataError, ParamsError, nearest
 from adaptgan.files import write_json
-from adaptgan.metrics.realism import measure, wants
+from adaptgan.metrics.realism import Metric, measure, wants
 from adaptgan.metrics.selection import Selection, gap_closed, oracle_choice
 from adaptgan.metrics.spaces import PixelPCA
 from adaptgan.metrics.task import accuracy, confusion, paired_difference, per_class, wilson_interval
@@ -82,6 +82,7 @@ def evaluate(
         tracking=params.pipeline.tracking,
     )
     with stage.running():
+        metrics = _metrics(options)
         sets = {role: _open(role, path) for role, path in inputs.items()}
         check_classes({role: data for role, data in sets.items() if role != "target" or data.classes})
         device = pick_device(options.device)
@@ -97,7 +98,7 @@ def evaluate(
         result = _assemble(candidates, selection, options, order)
         result |= _label_preservation(umpire, sets, options, params.seed)
         result["read_by_oracle"] = _read_by_oracle(rows, sets, options, params.seed)
-        result["realism"] = _realism(rows, umpire, sets, options, params.seed)
+        result["realism"] = _realism(metrics, rows, umpire, sets, options, params.seed)
         result["data"] = {role: {"count": len(data), "digest": data.digest} for role, data in sets.items()}
 
         grid = before_after(sets["source"], sets.get("adapted"), sets["target"], params.seed)
@@ -227,12 +228,10 @@ def _read_by_oracle(
     return {role: _judge_on_source(oracle.reader, sets[role], options.images, seed) for role in both}
 
 
-def _realism(
-    rows: dict[str, Row], judge: Reader | None, sets: dict[str, ShardDataset], options: EvaluateSection, seed: int
-) -> dict[str, dict[str, Any]]:
-    """Distances of source and adapted images to real ones, in every feature space there is."""
+def _metrics(options: EvaluateSection) -> dict[str, Metric]:
+    """The metrics of realism, built before anything is loaded; those of class probabilities are refused."""
     registry = components()
-    metrics = {}
+    metrics: dict[str, Metric] = {}
     for i, config in enumerate(options.realism):
         name = config if isinstance(config, str) else str(config.get("name"))
         metrics[name] = registry.build("metric", config, f"evaluate.realism[{i}]")
@@ -241,6 +240,18 @@ def _realism(
                 f"evaluate.realism[{i}]: {name} is measured on class probabilities; `evaluate` compares features. "
                 "`adaptgan realism` measures it."
             )
+    return metrics
+
+
+def _realism(
+    metrics: dict[str, Metric],
+    rows: dict[str, Row],
+    judge: Reader | None,
+    sets: dict[str, ShardDataset],
+    options: EvaluateSection,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Distances of source and adapted images to real ones, in every feature space there is."""
     compared: tuple[str, ...] = ("target", "source", "adapted")
     images = {role: _sample(sets[role], options.images, seed) for role in compared if role in sets}
     spaces: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from adaptgan.data.gates import Trial
 from adaptgan.data.images import hwc, to_float, to_uint8
 
 
@@ -42,6 +43,7 @@ def judged(
     before_NCHW: torch.Tensor | None,
     made_NCHW: torch.Tensor,
     labels_N: torch.Tensor | None,
+    masks_NHW: torch.Tensor | None = None,
 ) -> Judged:
     """Ask all gates.
 
@@ -50,9 +52,12 @@ def judged(
         before_NCHW: the images that these were made from; None for those from noise: they stand for themselves.
         made_NCHW: the new images, in [-1, 1].
         labels_N: their classes.
+        masks_NHW: their pixels' classes.
     """
     images_uint8, stored = rounded(made_NCHW)
-    verdicts = [judge(stored if before_NCHW is None else before_NCHW, stored, labels_N) for judge in judges]
+    noise = before_NCHW is None
+    trial = Trial(stored if before_NCHW is None else before_NCHW, stored, labels_N, masks_NHW, noise)
+    verdicts = [judge(trial) for judge in judges]
     scores: list[dict[str, Any]] = [{} for _ in range(len(stored))]
     reasons: list[list[str]] = [[] for _ in range(len(stored))]
     for verdict in verdicts:

@@ -82,12 +82,17 @@ def synthesize(
         settings: tuple[Any, ...] = (options.batch_size, params.seed, device, fabric)
         if source is not None:
             data = _to_translate(section, options, model, network, source)
-            records = translated.translated(data, network, judges(data.info), *settings)
-            product = Product(data.classes, data.manifest.image, origin | {"source": data.digest}, translated.REMEDY)
+            records = translated.translated(data, network, options.to, judges(data.info), *settings)
+            image = translated.image_format(network, data)
+            product = Product(data.classes, image, origin | {"source": data.digest}, translated.REMEDY)
         else:
             info = _made(model, network)
             todo = sampled.plan(section, options, network, frozen)
             records = sampled.sampled(todo, network, frozen, judges(info), *settings)
+            if options.to is not None:
+                raise ParamsError(
+                    f"{section}.to: this is for translators; with `--from DIR`, a data set is translated."
+                )
             image = ImageFormat(height=info.height, width=info.width, mode="L" if info.channels == 1 else "RGB")
             noise = {"seed": params.seed, "truncation": todo.truncation, "labels": todo.labelled}
             product = Product(todo.classes, image, origin | {"noise": noise}, sampled.REMEDY)
@@ -165,6 +170,7 @@ def _to_translate(section: str, options: SynthesizeSection, model: Path, network
             f"{section}.{asked[0]}: this is for images from noise; with `--from`, every image of {source} is "
             "translated, and keeps its label."
         )
+    translated.check_domain(section, options.to, network)
     data = ShardDataset(source)
     translated.check_shapes(network, data)
     return data

@@ -89,19 +89,21 @@ def train(
         _check_guard(guard, frozen.model, data)
 
     seed_all(params.seed, section, "weights")
-    _check_task(config, options.learns, section)
-    info = data.info_for(options.learns)
-    if frozen.model is not None and options.learns == "classification" and not info.classes:
+    learns = _task(config, options.learns, section)
+    info = data.info_for(learns)
+    if not getattr(registry.load(registry.find("method", config["name"])), "needs_pairs", False):
+        info = replace(info, paired=0)
+    if frozen.model is not None and learns == "classification" and not info.classes:
         info = replace(info, classes=frozen.model.info.classes)  # those that the guard tells apart
     method: Method = registry.build("method", config, f"{section}.method", [info, frozen])
     method.info = info
     if isinstance(method, GenerativeMethod):
         method.guard = frozen
-    _check_inputs(method, section, sets, options.learns)
-    if options.learns != "classification":
+    _check_inputs(method, section, sets, learns)
+    if learns != "classification":
         check_transforms_keep_geometry(training.transforms)
     versions = _versions(config)
-    resolved = {"method": config, "learns": options.learns, "training": training.model_dump(mode="json")}
+    resolved = {"method": config, "learns": learns, "training": training.model_dump(mode="json")}
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     digests = {role: value["digest"] for role, value in inputs.items()}
     # Alarms change no weight: a run that one stopped goes on when `on_alarm` or `on_collapse` is changed to `warn`.
@@ -144,7 +146,7 @@ def train(
                 if folder == out and (run.folder / "snapshots").is_dir():
                     shutil.copytree(run.folder / "snapshots", result / "snapshots")
 
-        with _feeds(fabric, sets, training, method, params.seed, options.learns) as feeds:
+        with _feeds(fabric, sets, training, method, params.seed, learns) as feeds:
             fit(fabric, run, feeds, training, params.seed, keep)
         if fabric.is_global_zero:
             keep(out)
@@ -191,7 +193,11 @@ class _feeds:  # noqa: N801 - reads as a function
             "task": task,
         }
         truth = data.has_labels or task != "classification"  # values and masks need no class
-        with_labels: dict[str, Any] = {"labels": truth, "transforms": training.transforms}
+        with_labels: dict[str, Any] = {
+            "labels": truth,
+            "transforms": training.transforms,
+            "pairs": method.needs_pairs,
+        }
         self.loaders["source"] = Loader(data, indices=learn, salt="source", **with_labels, **common)
         if "target" in sets and method.needs_target:
             self.loaders["target"] = Loader(sets["target"], labels=False, salt="target", **common)
@@ -201,7 +207,9 @@ class _feeds:  # noqa: N801 - reads as a function
         if len(held):
             images = torch.from_numpy(np.ascontiguousarray(data.images_NCHW[held])).to(fabric.device)
             labels = torch.from_numpy(data.targets(task)[held]).to(fabric.device) if truth else None
-            held_out = Side(to_float(images), labels, torch.arange(len(held), device=fabric.device))
+            pairs = torch.from_numpy(data.paired_NCHW[held]).to(fabric.device) if method.needs_pairs else None
+            seeds = torch.arange(len(held), device=fabric.device)
+            held_out = Side(to_float(images), labels, seeds, None if pairs is None else to_float(pairs))
         return Feeds(**self.loaders, held_out=held_out)
 
     def __exit__(self, *_: object) -> None:
@@ -240,19 +248,22 @@ def _check_domains(data: ShardDataset, others: Sequence[ShardDataset]) -> None:
             )
 
 
-def _check_task(config: dict[str, Any], task: TaskName, section: str) -> None:
-    """A method that cannot learn this kind of truth says so before anything is built."""
+def _task(config: dict[str, Any], asked: TaskName | None, section: str) -> TaskName:
+    """What to learn; a method that cannot learn this kind of truth says so before anything is built."""
     registry = components()
     method: Any = registry.load(registry.find("method", config["name"]))
+    task = asked or _tasks(method)[0]
     if task not in _tasks(method):
         raise ParamsError(
             f"{section}.learns: the method {config['name']!r} learns {' or '.join(_tasks(method))}, not {task}. "
             f"Methods that do: {_methods(lambda other: task in _tasks(other))}."
         )
+    return task
 
 
-def _tasks(method: Any) -> tuple[str, ...]:
-    return getattr(method, "tasks", ("classification",))
+def _tasks(method: Any) -> tuple[TaskName, ...]:
+    tasks: tuple[TaskName, ...] = getattr(method, "tasks", ("classification",))
+    return tasks
 
 
 def _methods(able: Callable[[Any], bool]) -> str:
@@ -282,6 +293,8 @@ def _check_inputs(method: Method, section: str, sets: Mapping[str, ShardDataset]
             data.targets(task)  # a sealed set says so now, not after the set-up
         except SealedLabelsError as error:
             raise SealedLabelsError(f"{error}{hint}") from None
+    if method.needs_pairs and not data.info.paired:
+        data.paired_NCHW  # noqa: B018 - says what is missing
     if method.needs_target and "target" not in sets:
         raise ParamsError(f"{section}: {name} adapts to a target; give one with `--target DIR`.")
     labelled = sets.get("labelled")

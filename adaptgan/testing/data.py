@@ -8,14 +8,24 @@ import torch
 
 from adaptgan.data.batch import Batch, Side
 from adaptgan.data.loader import Loader
-from adaptgan.datainfo import DataInfo
+from adaptgan.datainfo import DataInfo, TaskName
 from adaptgan.training.loop import Feeds
 from adaptgan.training.run import Run
 
 
-def tiny_info(channels: int = 1, size: int = 32, classes: int = 3) -> DataInfo:
-    """Square images with classes `class 0`, `class 1`, …"""
-    return DataInfo(channels, size, size, tuple(f"class {k}" for k in range(classes)))
+def tiny_info(
+    channels: int = 1, size: int = 32, classes: int = 3, *, paired: int = 0, task: TaskName = "classification"
+) -> DataInfo:
+    """Square images with classes `class 0`, `class 1`, …
+
+    Args:
+        channels: 1 or 3.
+        size: of a side.
+        classes: how many; of the pixels where the task is segmentation.
+        paired: channels of each image's pair; 0 for none.
+        task: what the labels are.
+    """
+    return DataInfo(channels, size, size, tuple(f"class {k}" for k in range(classes)), task, paired=paired)
 
 
 def tiny_side(info: DataInfo, size: int, number: int, *, labels: bool = True, salt: int = 0) -> Side:
@@ -37,7 +47,11 @@ def tiny_side(info: DataInfo, size: int, number: int, *, labels: bool = True, sa
         images_NCHW = -images_NCHW
     noise = torch.randn(images_NCHW.shape, generator=generator) * (0.1 + 0.1 * salt)
     seeds_N = torch.randint(2**62, (size,), generator=generator)
-    return Side((images_NCHW + noise).clamp(-1, 1), labels_N if labels else None, seeds_N)
+    paired = -images_NCHW[:, :1].expand(-1, info.paired, -1, -1).contiguous() if info.paired else None
+    truth = labels_N
+    if info.task == "segmentation":  # the bright stripes are of the image's class, the dark ones of the next
+        truth = (labels_N[:, None, None] + (images_NCHW[:, 0] < 0)) % info.n_classes
+    return Side((images_NCHW + noise).clamp(-1, 1), truth if labels else None, seeds_N, paired)
 
 
 def tiny_batch(

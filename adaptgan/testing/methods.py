@@ -88,7 +88,8 @@ class Trial:
     def build(self) -> Method:
         """A copy with the same first weights each time."""
         seed_all(0, "guard")
-        guard = components().build("method", "supervised", "guard", [self.info]).eval().requires_grad_(False)
+        reads = dataclasses.replace(self.info, task="classification", paired=0)
+        guard = components().build("method", "supervised", "guard", [reads]).eval().requires_grad_(False)
         seed_all(0, "weights")
         method: Method = components().build("method", self.resolved, "method", [self.info, Guard(guard)])
         method.info = self.info
@@ -198,12 +199,13 @@ def _same_state(one: nn.Module, other: nn.Module, message: str) -> None:
 
 
 def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, folder: Path) -> None:
-    data = {"channels": info.channels, "height": info.height, "width": info.width, "classes": list(info.classes)}
+    data = {**dataclasses.asdict(info), "classes": list(info.classes)}
     folder.mkdir()
     save_model(method, {"method": resolved, "data": data}, folder)
     loaded = load_model(folder)
     name = resolved["name"]
-    images, seeds = tiny_side(info, 4, 7).images_NCHW, torch.arange(4)
+    side, seeds = tiny_side(info, 4, 7), torch.arange(4)
+    images = side.images_NCHW
     method.eval()
     with torch.no_grad():
         if isinstance(method, Predictor):
@@ -215,13 +217,7 @@ def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, 
             assert isinstance(loaded, Predictor)
             assert _alike(probabilities, loaded.predict(images)), f"{name}: a loaded model predicts something else"
         if isinstance(method, Translator):
-            translated = method.translate(images, seeds)
-            assert translated.shape == images.shape, (
-                f"{name}.translate: {tuple(images.shape)} became {tuple(translated.shape)}"
-            )
-            assert translated.abs().max() <= 1, f"{name}.translate: images must stay in [-1, 1]"
-            assert isinstance(loaded, Translator)
-            assert _alike(translated, loaded.translate(images, seeds)), f"{name}: a loaded model translates otherwise"
+            _check_translator(method, loaded, name, side.labels if method.translates == "mask" else images, seeds)
         if isinstance(method, Sampler):
             labels_N = torch.arange(6) % max(1, info.n_classes)
             sampled = method.sample(labels_N, _seeded(3))
@@ -241,6 +237,25 @@ def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, 
             )
             tame = method.sample(labels_N, _seeded(3), 0.5)
             assert tame.shape == sampled.shape, f"{name}.sample: truncation changed the shape"
+
+
+def _check_translator(method: Any, loaded: Any, name: str, given: torch.Tensor, seeds: torch.Tensor) -> None:
+    info, scale = method.info, method.scale
+    translated = method.translate(given, seeds)
+    expected = (4, info.paired or info.channels, scale * given.shape[-2], scale * given.shape[-1])
+    assert translated.shape == expected, (
+        f"{name}.translate: {tuple(given.shape)} became {tuple(translated.shape)}, not {expected}"
+    )
+    assert translated.abs().max() <= 1, f"{name}.translate: images must stay in [-1, 1]"
+    assert isinstance(loaded, Translator), f"{name}: a loaded model does not translate"
+    assert _alike(translated, loaded.translate(given, seeds)), f"{name}: a loaded model translates otherwise"
+    alone = torch.cat([method.translate(given[i : i + 1], seeds[i : i + 1]) for i in range(4)])
+    assert torch.allclose(translated, alone, atol=1e-3), (
+        f"{name}.translate: an image alone becomes another than among others; derive its noise from its own seed, and "
+        "normalize by no batch"
+    )
+    for domain in method.domains:
+        assert method.translate(given, seeds, to=domain).shape == expected, f"{name}.translate(…, to={domain!r})"
 
 
 def _seeded(seed: int) -> torch.Generator:

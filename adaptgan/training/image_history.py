@@ -27,6 +27,29 @@ class ImageHistory(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
+    def swap(self, fresh_NCHW: torch.Tensor) -> torch.Tensor:
+        """Each image with p = ½ exchanged for a stored one, whose place it takes (Zhu 2017, §4). Same shape as given.
+
+        While the history fills, images are stored and come back as they are, one after the other.
+        """
+        n, capacity, device = len(fresh_NCHW), len(self.images), fresh_NCHW.device
+        if n > capacity:
+            raise ValueError(f"the image history holds {capacity} images, a batch is {n}: enlarge it")
+        append = self.filled + torch.arange(n, device=device)
+        fills = append < capacity
+        # Places of a batch differ: the next free ones, then random ones of the others.
+        chance = torch.rand(capacity, device=device)
+        chance[append.clamp(max=capacity - 1)] += fills * 2.0  # those that this batch fills are no place to swap with
+        places = torch.where(fills, append, chance.argsort()[:n])
+        swaps = ~fills & (torch.rand(n, device=device) < 0.5)
+        old = self.images[places].to(fresh_NCHW.dtype)
+        mixed_NCHW = torch.where(swaps.view(-1, 1, 1, 1), old, fresh_NCHW)
+        stored = torch.where((fills | swaps).view(-1, 1, 1, 1), fresh_NCHW.to(self.images.dtype), self.images[places])
+        self.images.index_copy_(0, places, stored)
+        self.filled.copy_((self.filled + n).clamp(max=capacity))
+        return mixed_NCHW
+
+    @torch.no_grad()
     def mix(self, fresh_NCHW: torch.Tensor) -> torch.Tensor:
         """Half of `fresh` replaced by stored images; then store half of the fresh ones. Same shape as given."""
         n, capacity, device = len(fresh_NCHW), len(self.images), fresh_NCHW.device

@@ -21,6 +21,7 @@ import torch
 import adaptgan
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.files import write_atomic, write_json
+from adaptgan.metrics.spread import mean_std, plus_minus
 from adaptgan.stages.inference import Reader
 
 ROWS = {
@@ -76,25 +77,16 @@ def passed(gated: Path) -> float:
 
 def summary(values: dict[str, float]) -> dict[str, Any]:
     """Mean and standard deviation (of a sample) over seeds."""
-    numbers = np.array(list(values.values()))
-    mean = float(numbers.mean()) if len(numbers) else None
-    return {"mean": mean, "std": float(numbers.std(ddof=1)) if len(numbers) > 1 else None, "values": values}
+    return {**mean_std(values.values()), "values": values}
 
 
 def table(results: dict[str, Any]) -> str:
     """The table, in Markdown."""
     lines = [f"| labelled images | {' | '.join(ROWS.values())} | passed the gate |", "|---" * (len(ROWS) + 2) + "|"]
     for labels, row in results["rows"].items():
-        cells = " | ".join(shown(row[name]) for name in (*ROWS, "kept"))
+        cells = " | ".join(plus_minus(row[name]["mean"], row[name]["std"]) for name in (*ROWS, "kept"))
         lines.append(f"| {int(labels):,} | {cells} |")
     return "\n".join(lines) + "\n"
-
-
-def shown(cell: dict[str, Any]) -> str:
-    """`mean ± deviation` in percent."""
-    if cell["mean"] is None:
-        return "–"
-    return f"{cell['mean']:.1f}" + ("" if cell["std"] is None else f" ± {cell['std']:.1f}")
 
 
 if __name__ == "__main__":

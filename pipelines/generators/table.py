@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from adaptgan.files import read_json, write_atomic, write_json
+from adaptgan.metrics.spread import mean_std, plus_minus
 
 SPACE = "model"
 COLUMNS = {
@@ -54,21 +54,20 @@ def collect(seeds: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for name in seeds[0]["sets"]:
         found = [seed["sets"][name][SPACE] for seed in seeds if name in seed["sets"]]
-        row: dict[str, Any] = {key: spread([one[key] for one in found]) for key in found[0]}
-        row["pixels"] = {key: spread([seed["sets"][name]["pixels"][key] for seed in seeds]) for key in ("fid", "kid")}
+        row: dict[str, Any] = {key: summary([one[key] for one in found]) for key in found[0]}
+        row["pixels"] = {key: summary([seed["sets"][name]["pixels"][key] for seed in seeds]) for key in ("fid", "kid")}
         logs = sorted((runs / name).glob("*/timing.json"))
         if logs:
-            row["seconds"] = spread([json.loads(log.read_text())["seconds"] for log in logs])
+            row["seconds"] = summary([json.loads(log.read_text())["seconds"] for log in logs])
             row["steps"] = json.loads(logs[0].read_text())["steps"]
         rows[name] = row
     order = sorted(rows, key=lambda name: rows[name]["fid"]["mean"])
     return {"images": seeds[0]["about"]["real"]["images"], "rows": {name: rows[name] for name in order}}
 
 
-def spread(values: list[float]) -> dict[str, Any]:
-    """Mean and deviation of a sample."""
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "std": std, "values": values}
+def summary(values: list[float]) -> dict[str, Any]:
+    """Mean and standard deviation (of a sample) over seeds."""
+    return {**mean_std(values), "values": values}
 
 
 def table(results: dict[str, Any]) -> str:
@@ -76,17 +75,11 @@ def table(results: dict[str, Any]) -> str:
     titles = [title for title, _ in COLUMNS.values()]
     lines = [f"| method | {' | '.join(titles)} | steps | seconds |", "|---" * (len(titles) + 3) + "|"]
     for name, row in results["rows"].items():
-        cells = [shown(row[key], digits) for key, (_, digits) in COLUMNS.items()]
+        cells = [plus_minus(row[key]["mean"], row[key]["std"], digits) for key, (_, digits) in COLUMNS.items()]
         time = [str(row["steps"]), f"{row['seconds']['mean']:.0f}"] if "steps" in row else ["–", "–"]
         title = {"held_out": "*real test images*", "floor": "*real training images*"}.get(name, f"`{name}`")
         lines.append(f"| {' | '.join([title, *cells, *time])} |")
     return "\n".join(lines) + "\n"
-
-
-def shown(cell: dict[str, Any], digits: int) -> str:
-    """`mean ± deviation`."""
-    text = f"{cell['mean']:.{digits}f}"
-    return text if cell["std"] is None else f"{text} ± {cell['std']:.{digits}f}"
 
 
 def figure(samples: Path, names: list[str]) -> Image.Image:

@@ -26,6 +26,8 @@ from adaptgan.data.sources.gaussians import modes
 from adaptgan.errors import DataError
 from adaptgan.files import write_atomic, write_json
 from adaptgan.methods.base import Sampler
+from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.reporting.formats import NOTHING
 
 GAMES = {
     "minimax": "GAN, minimax",
@@ -125,9 +127,7 @@ def summary(seeds: dict[str, Any]) -> dict[str, Any]:
     """Mean and standard deviation (of a sample) over the seeds."""
     result: dict[str, Any] = {"seeds": seeds}
     for name in ("modes", "high_quality"):
-        values = [seed[name] for seed in seeds.values()]
-        std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        result[name] = {"mean": float(np.mean(values)), "std": std}
+        result[name] = mean_std(seed[name] for seed in seeds.values())
     return result
 
 
@@ -140,7 +140,12 @@ def table(results: dict[str, Any]) -> str:
         cells = []
         for layout in results.values():
             row = layout["games"].get(game)
-            cells += ["–", "–"] if row is None else [_shown(row["modes"], 1), _shown(row["high_quality"], 100) + "%"]
+            if row is None:
+                cells += [NOTHING, NOTHING]
+                continue
+            covered, good = row["modes"], row["high_quality"]
+            cells.append(plus_minus(covered["mean"], covered["std"]))
+            cells.append(plus_minus(good["mean"], good["std"], factor=100) + "%")
         lines.append(f"| {GAMES.get(game, game)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -173,11 +178,6 @@ def draw(pictured: dict[Any, dict[str, np.ndarray]], path: Path) -> None:
 def _place(game: str) -> tuple[int, str]:
     order = [REAL, *GAMES]
     return (order.index(game) if game in order else len(order), game)
-
-
-def _shown(value: dict[str, Any], factor: float) -> str:
-    spread = "" if value["std"] is None else f" ± {factor * value['std']:.1f}"
-    return f"{factor * value['mean']:.1f}{spread}"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import torch
 import adaptgan
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.files import write_atomic, write_json
+from adaptgan.metrics.spread import mean_std, plus_minus
 from adaptgan.stages.inference import Reader
 
 METHODS = {"supervised": "supervised", "pseudo_labels": "self-training", "semi_supervised_gan": "K+1 GAN"}
@@ -78,9 +79,7 @@ def error(probabilities_NK: np.ndarray, test: ShardDataset) -> float:
 
 def summary(errors: dict[str, float]) -> dict[str, Any]:
     """Mean and standard deviation (of a sample) over draws."""
-    values = np.array(list(errors.values()))
-    mean = float(values.mean()) if len(values) else None
-    return {"mean": mean, "std": float(values.std(ddof=1)) if len(values) > 1 else None, "errors": errors}
+    return {**mean_std(errors.values()), "errors": errors}
 
 
 def table(results: dict[str, Any]) -> str:
@@ -89,21 +88,15 @@ def table(results: dict[str, Any]) -> str:
     for labels, row in results["rows"].items():
         base, gan = row["supervised"]["mean"], row["semi_supervised_gan"]["mean"]
         share = f"{gan / base:.2f}" if base and gan is not None else "–"
-        lines.append(f"| {labels} | {' | '.join(shown(row[method]) for method in METHODS)} | {share} |")
+        cells = " | ".join(plus_minus(row[method]["mean"], row[method]["std"]) for method in METHODS)
+        lines.append(f"| {labels} | {cells} | {share} |")
     ensemble = results["ensemble"]
     if ensemble["errors"]:
         count = " or ".join(map(str, ensemble["networks"]))
         base = results["rows"]["100"]["supervised"]["mean"]
-        cells = " | " * (len(METHODS) - 1)
-        lines.append(f"| 100, ensemble of {count} |{cells}{shown(ensemble)} | {ensemble['mean'] / base:.2f} |")
+        cells = " | " * (len(METHODS) - 1) + plus_minus(ensemble["mean"], ensemble["std"])
+        lines.append(f"| 100, ensemble of {count} |{cells} | {ensemble['mean'] / base:.2f} |")
     return "\n".join(lines) + "\n"
-
-
-def shown(cell: dict[str, Any]) -> str:
-    """`mean ± deviation` in percent."""
-    if cell["mean"] is None:
-        return "–"
-    return f"{cell['mean']:.1f}" + ("" if cell["std"] is None else f" ± {cell['std']:.1f}")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from adaptgan.metrics.agreement import agreement, kendall, mean_ranks, regret, spearman, spread
+from adaptgan.metrics.agreement import agreement, kendall, mean_ranks, regret, spearman
 
 
 def test_ranks_with_ties_by_hand() -> None:
@@ -57,14 +55,3 @@ def test_mean_ranks_leave_out_what_not_all_have() -> None:
     assert mean_ranks({"x": {"a": 1.0, "b": 1.0}, "y": {"a": 0.0, "b": 1.0}}) == {"x": 1.25, "y": 1.75}
     assert mean_ranks({"x": {"a": None}}) == {}
     assert mean_ranks({}) == {}
-
-
-def test_spread() -> None:
-    three = spread([1.0, None, 2.0, 6.0])
-    assert three is not None
-    assert (three.mean, three.values) == (3.0, (1.0, 2.0, 6.0))
-    assert three.sd == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
-    one = spread([0.5])
-    assert one is not None
-    assert one.sd is None
-    assert spread([None]) is None

@@ -19,7 +19,7 @@ from adaptgan.components import ComponentSpec
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.images import decode_png, to_uint8
 from adaptgan.datainfo import DataInfo
-from adaptgan.errors import AdaptganError, DataError, ParamsError
+from adaptgan.errors import DataError, ParamsError
 from adaptgan.files import read_json, scratch, staged
 from adaptgan.latents.drawing import sampled
 from adaptgan.methods.generative import GenerativeMethod
@@ -293,5 +293,16 @@ def test_evaluate_can_name_the_new_metrics(tmp_path: Path) -> None:
     for name in ("source", "adapted", "floor"):
         assert {"fid", "precision", "recall", "density", "coverage"} <= set(found[name])
     assert found["floor"]["fid"] < found["source"]["fid"]
-    with pytest.raises(AdaptganError, match=r"evaluate\.realism\[1\]: inception_score.*`adaptgan realism`"):
-        evaluated.run(tmp_path, quick, "evaluate.realism=[fid, inception_score]")
+
+
+@pytest.mark.parametrize("metric", ["inception_score", "class_balance"])
+def test_evaluate_refuses_metrics_of_probabilities_before_it_loads_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str
+) -> None:
+    loaded: list[str] = []
+    for name in ("ShardDataset", "load_rows", "load_snapshots", "load_judge"):
+        monkeypatch.setattr(f"adaptgan.stages.evaluate.{name}", lambda *_, name=name, **__: loaded.append(name))
+    (tmp_path / "params.yaml").write_text("seed: 0\ntracking: {enabled: false}\n")
+    with pytest.raises(ParamsError, match=rf"evaluate\.realism\[1\]: {metric} is measured.*`adaptgan realism`"):
+        evaluated.run(tmp_path, f"evaluate.realism=[fid, {metric}]")
+    assert loaded == []
