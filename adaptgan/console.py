@@ -9,9 +9,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Pass items through, with a progress bar and an ETA on a terminal and silence in a pipe."""
-    if not sys.stderr.isatty():
+def track(items: Iterable[T], description: str, total: int | None = None, shown: bool = True) -> Iterator[T]:
+    """Pass items through, with a progress bar and an ETA on a terminal and silence in a pipe, or where not shown."""
+    if not shown or not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console

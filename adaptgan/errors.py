@@ -44,6 +44,10 @@ class Interrupted(AdaptganError):
     exit_code = 75
 
 
+class FailedElsewhere(AdaptganError):
+    """Another process of the same torchrun says why the run ended; this one ends quietly with it."""
+
+
 class AdaptganWarning(UserWarning):
     """Base of what a person should know although the work goes on; the command line shows its text."""
 

@@ -33,11 +33,28 @@ class IngestSection(Section):
     labels: Literal["open", "sealed"] = "open"
     """`sealed`: the labels are kept, but only `evaluate` and `train --oracle` may read them."""
     size: Annotated[tuple[int, int] | None, Field(description="resize to (height, width); null: all must agree")] = None
+    resample: Annotated[
+        Literal["bicubic"] | None,
+        Field(
+            description="how `size` resizes; null: shrinking averages areas; `bicubic`: antialiased, as Pillow and "
+            "MATLAB do, and super-resolution expects its small images"
+        ),
+    ] = None
     mode: Annotated[Literal["L", "RGB"] | None, Field(description="convert to; null: all must agree")] = None
+    paired_mode: Annotated[
+        Literal["L", "RGB"] | None, Field(description="convert the paired images to; null: all must agree")
+    ] = None
+    """`size` is for both images of a pair, `mode` for the first: a grey drawing may belong to a colour photo."""
     limit: Annotated[int | None, Field(ge=1, description="take only the first N records")] = None
     per_class: Annotated[
         int | None, Field(ge=1, description="take N records of each class at random (of the first `limit`)")
     ] = None
+
+    @pydantic.model_validator(mode="after")
+    def _resamples_something(self) -> IngestSection:
+        if self.resample is not None and self.size is None:
+            raise ValueError("`resample` says how `size` resizes, and there is no `size`")
+        return self
 
 
 class Training(Section):
@@ -155,6 +172,20 @@ class RealismSection(Section):
     truncation: Annotated[float | None, Field(gt=0, description="of the latents of generators; null: none")] = None
 
 
+class FidelitySection(Section):
+    """How to hold translations against their truth: `adaptgan fidelity SECTION`."""
+
+    metrics: list[Component] = ["kid"]
+    """Distances between the sets, beside L1, PSNR and SSIM of each pair."""
+    border: Annotated[int, Field(ge=0, description="pixels left out at every edge of each pair")] = 0
+    luma: Annotated[bool, Field(description="compare pairs on Y of Y′CbCr alone, as papers on super-resolution do")] = (
+        False
+    )
+    rows: Annotated[int, Field(ge=1, le=100, description="pairs in the grid")] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 256
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+
+
 class ReportSection(Section):
     """What the report page shows."""
 
@@ -182,8 +213,8 @@ class Pipeline(Section):
 
 
 S = TypeVar("S", bound=Section)
-_SHAPES = ("dataset", "method", "gate", "extractors")
-_USUAL = ("source", "target", "target_test", "refiner", "refine", "task", "realism")
+_SHAPES = ("dataset", "method", "gate", "extractors", "metrics")
+_USUAL = ("source", "target", "target_test", "refiner", "refine", "task", "realism", "fidelity")
 
 
 class Params:
@@ -203,7 +234,7 @@ class Params:
             if name not in _USUAL and not _has_shape(value):
                 raise ParamsError(
                     f"{path}: unknown section {str(name)!r}. {nearest(str(name), [*Pipeline.model_fields, *_USUAL])} "
-                    "A section of your own has a `dataset`, a `method` or a `gate` (or `extractors`)."
+                    "A section of your own has a `dataset`, a `method` or a `gate` (or `extractors`, or `metrics`)."
                 )
         self.pipeline = _validate(Pipeline, known, "", path)
 
@@ -238,7 +269,7 @@ class Params:
         def walk(prefix: str, value: Any) -> None:
             if not isinstance(value, Mapping):
                 return
-            if any(shape in value for shape in _SHAPES) or prefix in ("refine", "realism"):
+            if any(shape in value for shape in _SHAPES) or prefix in ("refine", "realism", "fidelity"):
                 found[prefix] = dict(value)
                 return
             for key, inner in value.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -77,6 +78,19 @@ def tiny_test(tmp_path_factory: pytest.TempPathFactory, _quiet_machine: None) ->
     """100 other handwritten digits for scoring, labels sealed."""
     section = {"dataset": "handwriting", "labels": "sealed", "limit": 100}
     return _ingested(tmp_path_factory.mktemp("tiny_test"), section, "test")
+
+
+@pytest.fixture
+def ingested(tmp_path: Path) -> Callable[..., Path]:
+    """`ingested({"dataset": …}, split)`: a data set folder of its own, made by the real stage."""
+    folders = itertools.count()
+
+    def make(section: dict[str, Any], split: str = "train") -> Path:
+        folder = tmp_path / f"ingested_{next(folders)}"
+        folder.mkdir()
+        return _ingested(folder, section, split)
+
+    return make
 
 
 @pytest.fixture

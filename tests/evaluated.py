@@ -34,6 +34,32 @@ METHOD = {
     "augmentation": "none",
     "ema": 0.5,
 }
+GATES = {
+    "classifier_agreement": {
+        "passed": 80,
+        "rejected": 10,
+        "share": 0.888889,
+        "thresholds": {"min_confidence": 0.5},
+        "by_class": {"a": 0.1, "b": 0.1, "c": 0.133333},
+    },
+    "edge_consistency": {
+        "passed": 87,
+        "rejected": 3,
+        "share": 0.966667,
+        "thresholds": {"threshold": 0.2},
+        "by_class": {"a": 0.0, "b": 0.0, "c": 0.4},
+        "for": ["boxes"],
+    },
+    "near_duplicates": {"passed": 90, "rejected": 0, "share": 1.0, "thresholds": {}, "by_class": {}},
+}
+"""What synthesize says of its gates."""
+
+
+def refusal(number: int) -> dict[str, Any]:
+    """Which gates rejected the record of this number in quarantine, and what they measured."""
+    both = number < 3
+    scores = {"classifier_agreement": 0.0625 + number / 100, "edge_consistency": 0.125 if both else 0.75}
+    return {"gate": scores, "refused_by": ["classifier_agreement", *(["edge_consistency"] if both else [])]}
 
 
 def draw(labels: np.ndarray, level: int, noise: float, seed: int, classes: Sequence[str] = CLASSES) -> np.ndarray:
@@ -131,10 +157,10 @@ def build(root: Path) -> None:
     source = write_set(data / "source", drawn, labels, prefix="s", origin={"dataset": {"name": "squares"}})
     target = write_set(data / "target", real, real_labels, prefix="t", seal=True)
     write_set(data / "test", test, test_labels, prefix="e", seal=True)
-    origin = {"model": "f" * 64, "guard": "0" * 64, "kept": 80, "quarantined": 10}
+    origin = {"model": "f" * 64, "guard": "0" * 64, "kept": 80, "quarantined": 10, "gates": GATES}
     history = [{"source_key": f"s{i:04d}", "model": "f" * 64, "seed": i} for i in range(90)]
     adapted = write_set(data / "adapted", refined[:80], labels[:80], prefix="r", provenance=history[:80], origin=origin)
-    reasons = [entry | {"reason": "read as <b>, not a"} for entry in history[80:]]
+    reasons = [entry | {"reason": "read as <b>, not a", **refusal(i)} for i, entry in enumerate(history[80:])]
     write_set(data / "quarantine", refined[80:], labels[80:], prefix="q", provenance=reasons, origin=origin)
 
     rows = root / "models" / "task"

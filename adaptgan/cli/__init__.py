@@ -10,6 +10,7 @@ COMMANDS = (
     "synthesize",
     "evaluate",
     "realism",
+    "fidelity",
     "report",
     "compare",
     "sample",

@@ -44,6 +44,7 @@ def _dataset(folder: Path) -> dict[str, Any]:
         "shards": len(manifest.shards),
         "bytes": sum(shard.bytes for shard in manifest.shards),
         "image": manifest.image.model_dump() if manifest.image else None,
+        "paired": manifest.paired.model_dump() if manifest.paired else None,
         "classes": list(manifest.classes),
         "labels": manifest.labels,
         "per_class": _per_class(reader),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from adaptgan.errors import AdaptganError, AdaptganWarning
+from adaptgan.errors import AdaptganError, AdaptganWarning, FailedElsewhere
 from adaptgan.plugins import plugins
 
 app = typer.Typer(
@@ -54,6 +54,8 @@ def run(arguments: list[str] | None = None) -> None:
         register(app)
         plugins().fire("adaptgan_register_commands", app=app)
         app(args=arguments, standalone_mode=True)
+    except FailedElsewhere as error:
+        sys.exit(error.exit_code)
     except AdaptganError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:

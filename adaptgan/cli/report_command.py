@@ -20,6 +20,10 @@ def command(
     plots: Annotated[Path, typer.Option(help="Its folder of plots.")] = Path("reports/plots"),
     runs: Annotated[Path, typer.Option(help="Folder of training logs.")] = Path("reports/runs"),
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("reports/index.html"),
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(help="Another run to show beside this one, NAME=reports/metrics.json; may be repeated."),
+    ] = None,
     params: ParamsFile = PARAMS,
     set_: Set = None,
 ) -> None:
@@ -38,4 +42,5 @@ def command(
         adapted=adapted,
         quarantine=quarantine,
         test=test,
+        beside=beside or (),
     )

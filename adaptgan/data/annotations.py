@@ -14,6 +14,9 @@ from typing import Any
 from adaptgan.data.masks import resized
 from adaptgan.errors import DataError
 
+PLACES = {"boxes", "bboxes", "bbox", "objects", "keypoints", "mask", "masks", "segmentation", "landmarks", "values"}
+"""Annotations that say where something is in the image, or what was measured on it."""
+
 
 def boxes(annotations: dict[str, Any]) -> list[list[float]]:
     """All boxes, empty when there are none."""

@@ -23,7 +23,8 @@ class FieldTypes:
 
     def see(self, value: dict[str, Any]) -> None:
         """Widen the type to fit one more record."""
-        self._type = _join(self._type, _type_of(value))
+        if not _holds(self._type, value):
+            self._type = _join(self._type, _type_of(value))
 
     def features(self, paired: bool = False) -> list[dict[str, Any]] | None:
         """The columns of the data set in the header's notation; None when no Arrow type fits all records."""
@@ -44,8 +45,10 @@ def card(manifest: Manifest, types: FieldTypes) -> str:
     }
     if features := types.features(manifest.paired is not None):
         header["dataset_info"] = {"features": features}
-    image = manifest.image
-    shape = f"{image.height}x{image.width} {image.mode}" if image else "no"
+    shape = str(manifest.image) if manifest.image else "no"
+    files = "`<key>.json` and `<key>.png`"
+    if manifest.paired:
+        files += f", and `<key>.paired.png` ({manifest.paired.mode}), the same scene in the other domain"
     classes = ", ".join(manifest.classes) or "none"
     return f"""---
 {yaml.safe_dump(header, sort_keys=False, allow_unicode=True).strip()}
@@ -53,7 +56,7 @@ def card(manifest: Manifest, types: FieldTypes) -> str:
 
 # {manifest.count} {shape} images
 
-Shards in WebDataset layout, written by adaptgan: each record is `<key>.json` and `<key>.png`{_PAIRED if manifest.paired else ""}.
+Shards in WebDataset layout, written by adaptgan: each record is {files}.
 
 - classes: {classes}
 - labels: {manifest.labels}{_SEALED if manifest.labels == "sealed" else ""}
@@ -62,9 +65,10 @@ Read it with `adaptgan.load_dataset(folder)`, `datasets.load_dataset(folder)` or
 """
 
 
-_PAIRED = ", and `<key>.paired.png`, the same scene in the other domain"
-
 _SEALED = " (under `sealed` in the JSON: kept for evaluation and the oracle, not for training)"
+
+
+_NAMES = {str: "string", int: "int64", float: "float64", bool: "bool"}
 
 
 def _type_of(value: Any) -> Any:
@@ -84,6 +88,16 @@ def _type_of(value: Any) -> Any:
     for inner in value:
         inner_type = _join(inner_type, _type_of(inner))
     return [inner_type]
+
+
+def _holds(kind: Any, value: Any) -> bool:
+    """Whether a type need not be widened for a value: nearly always so, and found faster than the value's own type."""
+    name = _NAMES.get(type(value))
+    if name is not None:
+        return bool(kind == name)
+    if isinstance(value, dict):
+        return isinstance(kind, dict) and all(inner in kind and _holds(kind[inner], of) for inner, of in value.items())
+    return isinstance(value, list) and isinstance(kind, list) and all(_holds(kind[0], inner) for inner in value)
 
 
 def _join(a: Any, b: Any) -> Any:

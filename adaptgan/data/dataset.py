@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -95,7 +95,9 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
         """
         if task == "regression":
             values_ND, names = self._values
-            scales = tuple((float(m), float(s) or 1.0) for m, s in zip(values_ND.mean(0), values_ND.std(0), strict=True))
+            scales = tuple(
+                (float(m), float(s) or 1.0) for m, s in zip(values_ND.mean(0), values_ND.std(0), strict=True)
+            )
             return replace(self.info, task=task, values=names, scales=scales)
         if task == "segmentation":
             return replace(self.info, task=task, classes=self._masks[1])
@@ -143,6 +145,17 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
         """One record with its annotations and provenance; a sealed one comes with the image alone."""
         return self.reader.record(index)
 
+    def unpaired(self, indices: Iterable[int]) -> Iterator[Record]:
+        """The records with these rising indices, without their paired images.
+
+        Images come from the cache where it has been made, and are decoded on the way where not: a data set that is gone
+        through once needs none.
+        """
+        info = self.info
+        shape = (len(self), info.channels, info.height, info.width)
+        cached = _open(scratch() / "cache" / f"{self.digest}.npy", shape)
+        return self.reader.unpaired(indices, None if cached is None else np.asarray(cached))
+
     @cached_property
     def labels_N(self) -> np.ndarray:  # noqa: N802 the name tells the shape
         """int64 class indices.
@@ -173,7 +186,7 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
         """
         info = self.info
         shape = (len(self), info.channels, info.height, info.width)
-        return self._cached(self.digest, shape, lambda record: record.image)
+        return self._cached(self.digest, shape, paired=False)
 
     @cached_property
     def paired_NCHW(self) -> np.ndarray:  # noqa: N802 the name tells the shape
@@ -186,20 +199,20 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
         if not info.paired:
             raise DataError(
                 f"{self.folder}: this data set has no paired images, and they are needed here. Ingest a paired one: "
-                "the dataset `folder` takes them from a second folder (`paired`), or from the right half of each image "
-                "(`side_by_side: true`)."
+                "the dataset `image_folder` takes them from a second folder (`paired`) or from the other half of each "
+                "image (`side_by_side: true`), and `edges` draws the outlines of any data set."
             )
         shape = (len(self), info.paired, info.height, info.width)
-        return self._cached(f"{self.digest}-paired", shape, lambda record: record.paired)
+        return self._cached(f"{self.digest}-paired", shape, paired=True)
 
-    def _cached(self, name: str, shape: tuple[int, ...], image: Callable[[Record], np.ndarray | None]) -> np.ndarray:
+    def _cached(self, name: str, shape: tuple[int, ...], *, paired: bool) -> np.ndarray:
         path = scratch() / "cache" / f"{name}.npy"
         images = _open(path, shape)
         if images is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(path.with_suffix(".lock")):
                 if (images := _open(path, shape)) is None:
-                    _decode(self.reader, path, shape, image)
+                    _decode(self.reader, path, shape, paired)
                     images = _open(path, shape)
         assert images is not None
         return images
@@ -214,10 +227,8 @@ def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     return images if images.shape == shape and images.dtype == np.uint8 else None
 
 
-def _decode(
-    reader: ShardReader, path: Path, shape: tuple[int, ...], image_of: Callable[[Record], np.ndarray | None]
-) -> None:
-    """Decode all images into `path`, which appears only when whole.
+def _decode(reader: ShardReader, path: Path, shape: tuple[int, ...], paired: bool) -> None:
+    """Decode all images, or all paired ones, into `path`, which appears only when whole.
 
     Plain writes, not stores into a memory map: on a full disk these raise, a store would kill the process (SIGBUS).
     """
@@ -226,14 +237,10 @@ def _decode(
         with temporary.open("wb") as file:
             header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            for record in reader.records(verify=True):
-                found = image_of(record)
-                assert found is not None
-                image = chw(found)
+            for key, pixels in reader.images(paired):
+                image = chw(pixels)
                 if image.shape != shape[1:]:
-                    raise DataError(
-                        f"{reader.folder}: {record.key} has shape {image.shape}, the manifest says {shape[1:]}."
-                    )
+                    raise DataError(f"{reader.folder}: {key} has shape {image.shape}, the manifest says {shape[1:]}.")
                 file.write(np.ascontiguousarray(image).data)
             file.flush()
             os.fsync(file.fileno())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from adaptgan.errors import DataError
 
@@ -13,18 +14,21 @@ if TYPE_CHECKING:
     import torch
 
 Mode = Literal["L", "RGB"]
+Resample = Literal["bicubic"]
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:
     """uint8 0..255 to float32 in [-1, 1], any shape."""
-    return images.float() / 127.5 - 1
+    import torch
+
+    return images.to(torch.float32, copy=True).div_(127.5).sub_(1)
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
     """Float in [-1, 1] to the nearest of 0..255, any shape; what lies outside is clamped."""
     import torch
 
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return (images.float() + 1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -62,18 +66,40 @@ def mode_of(image: np.ndarray) -> Mode:
     raise DataError(f"expected a uint8 image (H, W) or (H, W, 3); found shape {image.shape}, type {image.dtype}.")
 
 
-def convert(image: np.ndarray, size: tuple[int, int] | None, mode: Mode | None) -> np.ndarray:
+def shrunk(images: torch.Tensor, factor: int) -> torch.Tensor:
+    """Images `factor` times as small, by an antialiased bicubic kernel: (N, C, H, W) -> (N, C, H/f, W/f), float32.
+
+    Keys' cubic with a = −½, `factor` times as wide: what Pillow, MATLAB's `imresize` and so the papers on
+    super-resolution shrink by. Results may lie a little outside of the images' range.
+    """
+    from torch.nn import functional as F
+
+    return F.interpolate(images.float(), scale_factor=1 / factor, mode="bicubic", antialias=True)
+
+
+def convert(
+    image: np.ndarray, size: tuple[int, int] | None, mode: Mode | None, resample: Resample | None = None
+) -> np.ndarray:
     """Change an image's mode (ITU-R 601 luma for grey) and resize it to (height, width).
 
-    Shrinking averages areas; enlarging is bicubic. Unchanged where it already fits.
+    Shrinking averages areas; enlarging is bicubic. Unchanged where it already fits. With `resample: bicubic` both are
+    by Pillow's kernel, antialiased: as `shrunk` shrinks.
     """
     if mode is not None and mode_of(image) != mode:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY if mode == "L" else cv2.COLOR_GRAY2RGB)
+    if size is not None and image.shape[:2] != size and resample == "bicubic":
+        return hwc(np.stack([_bicubic(plane_HW, size) for plane_HW in chw(image)]))
     if size is not None and image.shape[:2] != size:
         shrinks = size[0] <= image.shape[0] and size[1] <= image.shape[1]
         method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         image = cv2.resize(image, (size[1], size[0]), interpolation=method)
     return image
+
+
+def _bicubic(plane_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A uint8 plane resized by Pillow in float, rounded once: as uint8 it would clip what lies between its passes."""
+    resized = Image.fromarray(plane_HW.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.asarray(resized).round().clip(0, 255).astype(np.uint8)
 
 
 def chw(image: np.ndarray) -> np.ndarray:

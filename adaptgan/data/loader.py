@@ -50,7 +50,7 @@ class Loader:
 
     Raises:
         ParamsError: transforms that do not exist or cannot be used with `loading: device`.
-        DataError: nothing to draw from, or labels are asked for that are missing.
+        DataError: nothing to draw from, or labels or pairs are asked for that are missing.
         SealedLabelsError: labels are asked for that are sealed.
     """
 
@@ -81,8 +81,9 @@ class Loader:
         build_transforms(transforms)  # wrong names and options are told now, not by a worker later
         chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices, np.int64)
         sampler = Sampler(len(chosen), batch_size, seed, salt, rank, world_size)
-        self.loading = _loading(loading, bool(transforms), dataset, self.device)
+        self.loading = _loading(loading, bool(transforms), dataset, self.device, pairs)
         truth = dataset.targets(task) if labels else None
+        paired = dataset.paired_NCHW if pairs else None  # here, so that a worker need not say that there are none
         self._batches = _Batches(dataset, sampler, chosen, truth, transforms, pairs)
         self._workers = workers
         self._images: torch.Tensor | None = None
@@ -93,7 +94,7 @@ class Loader:
         if self.loading == "device":
             self._images = torch.from_numpy(dataset.images_NCHW).to(self.device)
             self._labels = None if truth is None else torch.from_numpy(truth).to(self.device)
-            self._paired = torch.from_numpy(dataset.paired_NCHW).to(self.device) if pairs else None
+            self._paired = None if paired is None else torch.from_numpy(paired).to(self.device)
 
     def batch(self, number: int) -> Side:
         """This rank's slice of batch `number`, from 0: images float in [-1, 1] (N, C, H, W) on the device."""
@@ -127,6 +128,7 @@ class Loader:
                 num_workers=self._workers,
                 prefetch_factor=4,
                 pin_memory=self.device.type == "cuda",
+                generator=torch.Generator(),  # for its workers; else it draws from the one that the step was seeded by
             )
             self._stream = iter(loader)
         self._next = number + 1
@@ -205,7 +207,7 @@ def _opened(piece: Piece | DataError) -> Piece:
 
 
 def _loading(
-    wanted: Loading, transforms: bool, dataset: ShardDataset, device: torch.device
+    wanted: Loading, transforms: bool, dataset: ShardDataset, device: torch.device, pairs: bool
 ) -> Literal["device", "stream"]:
     if transforms:
         if wanted == "device":
@@ -220,5 +222,5 @@ def _loading(
         return "device"  # the memory map itself: pages are read as they are needed, and may be dropped again
     free, _ = torch.cuda.mem_get_info(device)
     info = dataset.info
-    size = len(dataset) * info.channels * info.height * info.width
+    size = len(dataset) * (info.channels + pairs * info.paired) * info.height * info.width
     return "device" if size <= _DEVICE_SHARE * free else "stream"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import operator
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -53,6 +55,9 @@ class ImageFormat(_Part):
         """1 for grey, 3 for colour."""
         return 1 if self.mode == "L" else 3
 
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width} {self.mode}"
+
 
 class Shard(_Part):
     """One tar file and the byte index of its records."""
@@ -62,14 +67,21 @@ class Shard(_Part):
     bytes: Annotated[int, Field(ge=0)]
     records: list[Entry]
 
-    @pydantic.model_validator(mode="after")
-    def _inside(self) -> Shard:
-        for key, *places in self.records:
+    @pydantic.field_validator("records")
+    @classmethod
+    def _inside(cls, records: list[Entry], info: pydantic.ValidationInfo) -> list[Entry]:
+        size = info.data.get("bytes", 0)
+        for key, *places in records:
             check_key(key)
-            pieces = list(zip(places[::2], places[1::2], strict=True))
-            if min(places) < 0 or max(offset + size for offset, size in pieces) > self.bytes:
-                raise ValueError(f"the index places {key} outside of {self.name}")
-        return self
+            ends = map(operator.add, places[::2], places[1::2])
+            if min(places) < 0 or max(ends) > size:
+                raise ValueError(f"the index places {key} outside of {info.data.get('name')}")
+        return records
+
+    @functools.cached_property
+    def index(self) -> str:
+        """`records` as the manifest has them, one a line."""
+        return ",\n".join(f'   ["{key}", {", ".join(map(str, places))}]' for key, *places in self.records)
 
 
 class Manifest(_Part):
@@ -129,13 +141,12 @@ class Manifest(_Part):
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json`, one record a line, so that differences of two manifests can be read."""
-        tree = self.model_dump(mode="json", exclude=None if self.paired else {"paired"})
-        shards = tree.pop("shards")
+        tree = self.model_dump(mode="json", exclude={"shards"} if self.paired else {"shards", "paired"})
         lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in tree.items()]
         parts = []
-        for shard in shards:
-            records = ",\n".join(f"   {json.dumps(entry)}" for entry in shard.pop("records"))
-            parts.append(f'  {json.dumps(shard)[:-1]}, "records": [\n{records}\n  ]}}')
+        for shard in self.shards:
+            head = json.dumps(shard.model_dump(mode="json", exclude={"records"}))
+            parts.append(f'  {head[:-1]}, "records": [\n{shard.index}\n  ]}}')
         lines.append(' "shards": [\n' + ",\n".join(parts) + "\n ]")
         write_atomic(folder / NAME, "{\n" + ",\n".join(lines) + "\n}\n")
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
@@ -15,18 +13,18 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from adaptgan.data.card import FieldTypes, card
-from adaptgan.data.images import decode_png, encode_png, mode_of
+from adaptgan.data.encoding import Encoded, encode
+from adaptgan.data.images import decode_png, hwc
 from adaptgan.data.manifest import Entry, ImageFormat, Manifest, Shard, check_key
 from adaptgan.data.records import Record
+from adaptgan.data.tar import LONGEST_NAME, TarWriter
 from adaptgan.errors import DataError, SealedLabelsError
 
 Unseal = Literal["oracle", "evaluate"]
 """Who asks for sealed labels; nobody else may."""
 
-_BLOCK = tarfile.BLOCKSIZE
-
-_TRUTH = {"values", "mask"}
-"""Annotations that are learned: sealed as labels are, in images without a class too."""
+_LONGEST_OF_PAIR = LONGEST_NAME - len(".paired.png")
+"""A key that also names a paired image may have so many characters."""
 
 
 class ShardWriter:
@@ -70,7 +68,7 @@ class ShardWriter:
         self._shard_size = shard_size
         self._keys: set[str] = set()
         self._shards: list[Shard] = []
-        self._tar: _Tar | None = None
+        self._tar: TarWriter | None = None
         self._types = FieldTypes()
 
     def __enter__(self) -> ShardWriter:
@@ -98,44 +96,43 @@ class ShardWriter:
 
     def write(self, record: Record) -> None:
         """Append one record."""
+        self.write_encoded(encode(record, seal=self._labels == "sealed"))
+
+    def write_encoded(self, record: Encoded) -> None:
+        """Append one record that was encoded elsewhere; the bytes are those of `write`."""
         self._check(record)
-        content = _content(record)
-        if self._labels == "sealed" and (record.label is not None or _TRUTH & record.annotations.keys()):
-            content = {"sealed": content}
-            self._sealed = True
-        text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
-        self._types.see(content)
+        self._sealed |= record.sealed
+        self._types.see(record.content)
         if self._tar is None:
-            self._tar = _Tar(self.folder / f"{len(self._shards):06d}.tar")
+            self._tar = TarWriter(self.folder / f"{len(self._shards):06d}.tar")
         # Neighbours in the tar and equal but for the extension: what makes them one sample to WebDataset readers.
-        at_text = self._tar.add(f"{record.key}.json", text)
-        png = encode_png(record.image)
-        at_png = self._tar.add(f"{record.key}.png", png)
+        at_text = self._tar.add(f"{record.key}.json", record.text)
+        at_png = self._tar.add(f"{record.key}.png", record.png)
+        entry = (record.key, at_png, len(record.png), at_text, len(record.text))
         if record.paired is None:
-            self._tar.records.append((record.key, at_png, len(png), at_text, len(text)))
+            self._tar.records.append(entry)
         else:
-            other = encode_png(record.paired)
-            at_other = self._tar.add(f"{record.key}.paired.png", other)
-            self._tar.records.append((record.key, at_png, len(png), at_text, len(text), at_other, len(other)))
+            at_other = self._tar.add(f"{record.key}.paired.png", record.paired_png)
+            self._tar.records.append((*entry, at_other, len(record.paired_png)))
         self._keys.add(record.key)
         self.count += 1
         if len(self._tar.records) == self._shard_size:
             self._close_shard()
 
-    def _check(self, record: Record) -> None:
+    def _check(self, record: Encoded) -> None:
         try:
             check_key(record.key)
         except ValueError as error:
             raise DataError(f"a record cannot be written: {error}.") from None
         if record.key in self._keys:
             raise DataError(f"two records have the key {record.key!r}; keys must be unique in a data set.")
-        found = ImageFormat(height=record.image.shape[0], width=record.image.shape[1], mode=mode_of(record.image))
+        found = record.image
         if self.image is None:
             self.image = found
-        elif found != self.image:
+        elif found is not self.image and found != self.image:
             raise DataError(
-                f"all images of a data set must agree: {record.key} is {_words(found)}, "
-                f"{self._first_key or 'the data set'} is {_words(self.image)}."
+                f"all images of a data set must agree: {record.key} is {found}, "
+                f"{self._first_key or 'the data set'} is {self.image}."
             )
         self._check_pair(record)
         labelled = record.label is not None
@@ -147,58 +144,30 @@ class ShardWriter:
         if labelled and not 0 <= record.label < len(self.classes):  # type: ignore[operator]
             raise DataError(f"{record.key}: label {record.label} is not one of the {len(self.classes)} classes.")
 
-    def _check_pair(self, record: Record) -> None:
-        other = record.paired
-        shape = None
-        if other is not None:
-            shape = ImageFormat(height=other.shape[0], width=other.shape[1], mode=mode_of(other))
-            if other.shape[:2] != record.image.shape[:2]:
-                raise DataError(
-                    f"{record.key} is {_words(ImageFormat(height=record.image.shape[0], width=record.image.shape[1], mode=mode_of(record.image)))}, its paired image {_words(shape)}; both must have the same height and width."
-                )
+    def _check_pair(self, record: Encoded) -> None:
+        shape = record.paired
+        if shape and len(record.key) > _LONGEST_OF_PAIR:
+            raise DataError(
+                f"the key {record.key!r} is longer than the {_LONGEST_OF_PAIR} characters that a tar has room for "
+                "beside `.paired.png`."
+            )
+        if shape and (shape.height, shape.width) != (record.image.height, record.image.width):
+            raise DataError(
+                f"{record.key} is {record.image}, its paired image {shape}; both must have the same height and width."
+            )
         if self.count == 0:
             self.paired = shape
         elif shape != self.paired:
-            one, all_ = (_words(image) if image else "none" for image in (shape, self.paired))
-            raise DataError(f"the paired image of {record.key} is {one}, those before are {all_}; all must be alike.")
+            one, others = (image or "none" for image in (shape, self.paired))
+            raise DataError(
+                f"the paired image of {record.key} is {one}, that of {self._first_key} is {others}; all must be alike, "
+                "or none be there."
+            )
 
     def _close_shard(self) -> None:
         if self._tar is not None:
             self._shards.append(self._tar.close())
             self._tar = None
-
-
-class _Tar:
-    """A USTAR file whose every byte follows from its members: no times, no owners."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file = path.open("wb")
-        self.records: list[Entry] = []
-        self._hash = hashlib.sha256()
-        self._size = 0
-
-    def add(self, name: str, data: bytes) -> int:
-        """Append a file; returns the offset of its first byte."""
-        member = tarfile.TarInfo(name)
-        member.size, member.mode = len(data), 0o644
-        self._put(member.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict"))
-        offset = self._size
-        self._put(data + b"\0" * (-len(data) % _BLOCK))
-        return offset
-
-    def close(self) -> Shard:
-        self._put(b"\0" * (2 * _BLOCK))
-        self._put(b"\0" * (-self._size % tarfile.RECORDSIZE))
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
-        return Shard(name=self.path.name, sha256=self._hash.hexdigest(), bytes=self._size, records=self.records)
-
-    def _put(self, data: bytes) -> None:
-        self.file.write(data)
-        self._hash.update(data)
-        self._size += len(data)
 
 
 class ShardReader:
@@ -256,6 +225,31 @@ class ShardReader:
             for entry in shard.records:
                 yield self._record(entry, file)
 
+    def unpaired(self, indices: Iterable[int], images_NCHW: np.ndarray | None = None) -> Iterator[Record]:
+        """The records with these rising indices, without their paired images; one shard in memory at a time.
+
+        Args:
+            indices: of records.
+            images_NCHW: all images, where they are decoded already.
+        """
+        opened = -1
+        file = io.BytesIO()
+        for index in indices:
+            number, entry = self.entries[index]
+            if number != opened:
+                opened, file = number, io.BytesIO(self.shard_bytes(number))
+            image = self._image(entry, file) if images_NCHW is None else hwc(images_NCHW[index])
+            yield _made(entry[0], image, self._content(entry, file))
+
+    def images(self, paired: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+        """Keys and images in order, or keys and paired images, with nothing else read."""
+        for number, shard in enumerate(self.manifest.shards):
+            file = io.BytesIO(self.shard_bytes(number))
+            for entry in shard.records:
+                image = self._paired(entry, file) if paired else self._image(entry, file)
+                if image is not None:
+                    yield entry[0], image
+
     def contents(self) -> Iterator[dict[str, Any]]:
         """All records' label, annotations and provenance in order, without decoding images."""
         for number, shard in enumerate(self.manifest.shards):
@@ -264,12 +258,13 @@ class ShardReader:
                 yield self._content(entry, file)
 
     def _record(self, entry: Entry, file: IO[bytes]) -> Record:
-        key, offset, size = entry[:3]
-        file.seek(offset)
-        image = decode_png(file.read(size), f"{self.folder}: {key}")
-        content = self._content(entry, file)
-        label, annotations, provenance = (content.get(name) for name in ("label", "annotations", "provenance"))
-        return Record(key, image, label, annotations or {}, provenance or {}, self._paired(entry, file))
+        record = _made(entry[0], self._image(entry, file), self._content(entry, file))
+        record.paired = self._paired(entry, file)
+        return record
+
+    def _image(self, entry: Entry, file: IO[bytes]) -> np.ndarray:
+        file.seek(entry[1])
+        return decode_png(file.read(entry[2]), f"{self.folder}: {entry[0]}")
 
     def _paired(self, entry: Entry, file: IO[bytes]) -> np.ndarray | None:
         if len(entry) != 7:
@@ -299,17 +294,6 @@ def iter_records(folder: Path | str, unseal: Unseal | None = None) -> Iterator[R
     return ShardReader(Path(folder), unseal).records()
 
 
-def _content(record: Record) -> dict[str, Any]:
-    """What goes into a record's JSON; empty parts are left out, as Arrow has no type for an empty struct."""
-    content: dict[str, Any] = {}
-    if record.label is not None:
-        content["label"] = int(record.label)
-    if record.annotations:
-        content["annotations"] = record.annotations
-    if record.provenance:
-        content["provenance"] = record.provenance
-    return content
-
-
-def _words(image: ImageFormat) -> str:
-    return f"{image.height}x{image.width} {image.mode}"
+def _made(key: str, image: np.ndarray, content: Mapping[str, Any]) -> Record:
+    label, annotations, provenance = (content.get(name) for name in ("label", "annotations", "provenance"))
+    return Record(key, image, label, annotations or {}, provenance or {})

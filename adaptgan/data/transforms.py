@@ -69,8 +69,10 @@ def augment_record(record: Record, transforms: albumentations.Compose, seed: int
     """The record after the transforms, its boxes and keypoints moved with the image; a pure function of `seed`.
 
     Raises:
-        DataError: a transform failed, or changed the image's size.
+        DataError: a transform failed, or changed the image's size, or the record has a paired image.
     """
+    if record.paired is not None:
+        raise DataError(f"{WHERE}: {record.key} has a paired image, which these would not change with it.")
     transforms.set_random_seed(seed % 2**32)
     old_boxes, old_points = boxes(record.annotations), keypoints(record.annotations)
     try:

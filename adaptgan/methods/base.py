@@ -112,6 +112,9 @@ class Method(nn.Module):
     takes_labelled: ClassVar[bool] = False
     """Whether it also learns from a few labelled images of the target domain (`train --labelled`)."""
 
+    labels_are_domains: ClassVar[bool] = False
+    """Whether the source's labels tell domains (StarGAN), of which a guard, who reads classes, need not know."""
+
     moves_pixels: bool = False
     """Whether a translation may move what is in the image; class labels survive that, boxes and keypoints do not."""
 

@@ -319,11 +319,12 @@ def watch(
     """Log what the watchdogs read, without gradients.
 
     `ranking` is how often D puts a real image (or patch) above a generated one (½: it cannot tell them apart);
-    `diversity` the generated images' mean squared difference as a share of the real ones'.
+    `diversity` the generated images' mean squared difference as a share of the real ones', where there are two or more.
     """
     with torch.no_grad():
         batch.measure("ranking", (real_logits > fake_logits).float().mean())
-        batch.measure("diversity", spread(fake) / spread(real).clamp(min=1e-8))
+        if len(fake) > 1:
+            batch.measure("diversity", spread(fake) / spread(real).clamp(min=1e-8))
 
 
 def spread(images_NCHW: torch.Tensor) -> torch.Tensor:

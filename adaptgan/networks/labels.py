@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from adaptgan.datainfo import DataInfo
@@ -70,3 +72,34 @@ def concat_class_planes(images_NCHW: torch.Tensor, labels_N: torch.Tensor | None
     """
     planes_NK11 = one_hot(labels_N, classes)[:, :, None, None].to(images_NCHW.dtype)
     return torch.cat([images_NCHW, planes_NK11.expand(-1, -1, *images_NCHW.shape[2:])], dim=1)
+
+
+def one_hot_map(masks_NHW: torch.Tensor, classes: int) -> torch.Tensor:
+    """Maps of the pixels' classes as planes that are 0 or 1, float (N, K, H, W).
+
+    Args:
+        masks_NHW: int64 in [0, K).
+        classes: K.
+    """
+    return (masks_NHW[:, None] == torch.arange(classes, device=masks_NHW.device)[:, None, None]).float()
+
+
+def painted(masks_NHW: torch.Tensor, classes: int, channels: int = 3) -> torch.Tensor:
+    """Maps of the pixels' classes for people to look at: class 0 black, the others' hues, or greys, evenly apart.
+
+    Args:
+        masks_NHW: int64 in [0, K).
+        classes: K.
+        channels: 1 or 3.
+
+    Returns:
+        Images (N, C, H, W) in [-1, 1].
+    """
+    number_K = torch.arange(classes, device=masks_NHW.device)
+    if channels == 1:
+        colours_KC = (2 * number_K / max(1, classes - 1) - 1)[:, None]
+    else:
+        thirds_C = torch.arange(channels, device=masks_NHW.device) / channels
+        colours_KC = torch.cos(2 * math.pi * ((number_K[:, None] - 1) / max(1, classes - 1) - thirds_C))
+        colours_KC = torch.where(number_K[:, None] == 0, -1.0, colours_KC)
+    return colours_KC[masks_NHW].permute(0, 3, 1, 2).contiguous()

@@ -1,4 +1,4 @@
-"""Images on the page: before and after, what was turned away, and how training went."""
+"""Images on the page: before and after, and how training went."""
 
 from __future__ import annotations
 
@@ -43,24 +43,6 @@ def wipe(
         "height": before.shape[0],
         "pixelated": source.info.width <= 64,
     }
-
-
-def quarantined(source: ShardDataset, refused: ShardDataset, count: int, seed: int) -> list[dict[str, Any]]:
-    """Examples that the gate turned away, each before and after, with its reason."""
-    if not len(refused):
-        return []
-    pairs = find_pairs(source, refused, count, seed)
-    return [
-        {
-            "before": data_uri(sheet(pairs.before_NCHW[i : i + 1], 1)),
-            "after": data_uri(sheet(pairs.after_NCHW[i : i + 1], 1)),
-            "label": pairs.labels[i],
-            "key": pairs.keys[i],
-            "reason": str(pairs.details[i].get("reason", "no reason was recorded")),
-            "pixelated": source.info.width <= 64,
-        }
-        for i in range(len(pairs.labels))
-    ]
 
 
 def films(runs: Path) -> list[dict[str, Any]]:

@@ -29,13 +29,23 @@ class Pairs:
     details: list[dict[str, object]]
 
 
-def find_pairs(source: ShardDataset, refined: ShardDataset, count: int, seed: int) -> Pairs:
+def find_pairs(
+    source: ShardDataset, refined: ShardDataset, count: int, seed: int, among: np.ndarray | None = None
+) -> Pairs:
     """Up to `count` records, spread evenly over the classes and cycling through them: 0 1 2 … 0 1 2 ….
+
+    Args:
+        source: what was translated.
+        refined: the translations.
+        count: how many at most.
+        seed: decides which.
+        among: numbers of the refined records to choose from; None for all.
 
     Raises:
         DataError: a refined record does not say which source record it was made from, or names one that is not there.
     """
-    picked = spread(refined.labels_N, count, seed)
+    numbers = np.arange(len(refined)) if among is None else among
+    picked = [int(numbers[i]) for i in spread(refined.labels_N[numbers], count, seed)]
     places = {key: i for i, key in enumerate(source.keys)}
     before, labels, keys, details = [], [], [], []
     for i in picked:

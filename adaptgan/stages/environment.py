@@ -15,7 +15,7 @@ from adaptgan import __version__
 from adaptgan.components import ComponentSpec
 from adaptgan.errors import ParamsError
 from adaptgan.files import staged, write_json
-from adaptgan.params import IngestSection, Params, RealismSection, SynthesizeSection, TrainSection
+from adaptgan.params import FidelitySection, IngestSection, Params, RealismSection, SynthesizeSection, TrainSection
 from adaptgan.plugins import components, version_of
 
 _OWN = "adaptgan"
@@ -74,6 +74,9 @@ def _sections(params: Params, mistakes: list[str]) -> Iterator[tuple[str, list[t
                 options = params.section(name, RealismSection)
                 configs = [("extractor", f"{name}.extractors[{i}]", one) for i, one in enumerate(options.extractors)]
                 configs += [("metric", f"{name}.metrics[{i}]", one) for i, one in enumerate(options.metrics)]
+            elif "metrics" in value or name == "fidelity":
+                measures = params.section(name, FidelitySection).metrics
+                configs = [("metric", f"{name}.metrics[{i}]", one) for i, one in enumerate(measures)]
             else:
                 gates = params.section(name, SynthesizeSection).gate
                 configs = [("gate", f"{name}.gate[{i}]", gate) for i, gate in enumerate(gates)]

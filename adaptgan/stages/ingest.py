@@ -6,13 +6,10 @@ import heapq
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from adaptgan.console import track
-from adaptgan.data.annotations import scaled
-from adaptgan.data.images import convert, mode_of
 from adaptgan.data.manifest import NAME, Manifest
 from adaptgan.data.randomness import stream_key
 from adaptgan.data.records import Record
@@ -23,6 +20,7 @@ from adaptgan.files import scratch, staged, write_atomic
 from adaptgan.params import IngestSection, Params
 from adaptgan.plugins import components, version_of
 from adaptgan.stages.base import Stage
+from adaptgan.stages.fitting import Fitter
 
 
 def ingest(params: Params, section: str, out: Path, split: str = "train") -> Stage:
@@ -65,7 +63,7 @@ def ingest(params: Params, section: str, out: Path, split: str = "train") -> Sta
     return stage
 
 
-_CHOICES = ("size", "mode", "limit", "per_class")
+_CHOICES = ("size", "resample", "mode", "paired_mode", "limit", "per_class")
 """Options that decide which records come and how they look; told in the manifest when set."""
 
 
@@ -74,7 +72,7 @@ class Inflow:
 
     Args:
         section: its name, for messages.
-        options: its size, mode, limit and max_corrupt.
+        options: its size, modes, limit and max_corrupt.
     """
 
     def __init__(self, section: str, options: IngestSection) -> None:
@@ -82,7 +80,7 @@ class Inflow:
         self.options = options
         self.corrupt: list[Corrupt] = []
         self.taken = 0
-        self._first: tuple[str, tuple[int, ...], str] | None = None
+        self._fitted = Fitter(section, options)
 
     def good(self, records: Iterator[Record | Corrupt]) -> Iterator[Record]:
         """The readable records, at most `limit` of them."""
@@ -119,29 +117,6 @@ class Inflow:
                 f"All are listed in {listing}. Repair or remove them, or set {self.section}.max_corrupt higher "
                 "to go on without them."
             )
-
-    def _fitted(self, record: Record) -> Record:
-        """The record in the section's size and mode; without those options it must be like the first."""
-        before = record.image.shape[:2]
-        image = convert(record.image, self.options.size, self.options.mode)
-        if image.shape[:2] != before:
-            annotations = scaled(record.annotations, image.shape[1] / before[1], image.shape[0] / before[0])
-            record = replace(record, annotations=annotations)
-        name = str(record.provenance.get("file", record.key))
-        if self._first is None:
-            self._first = (name, image.shape[:2], mode_of(image))
-        first, size, mode = self._first
-        if image.shape[:2] != size:
-            raise DataError(
-                f"{self.section}: images of mixed sizes: {first} is {_size(size)}, {name} is {_size(image.shape)} "
-                f"(height x width). Set {self.section}.size: [{size[0]}, {size[1]}] to resize all."
-            )
-        if mode_of(image) != mode:
-            raise DataError(
-                f"{self.section}: images of mixed modes: {first} is {mode}, {name} is {mode_of(image)}. "
-                f"Set {self.section}.mode: L (grey) or {self.section}.mode: RGB to convert all."
-            )
-        return replace(record, image=image)
 
 
 def drawn(records: Iterable[Record], per_class: int, classes: Sequence[str], seed: int, section: str) -> list[Record]:
@@ -203,16 +178,12 @@ def _origin(
 
 def _results(manifest: Manifest | None, inflow: Inflow) -> dict[str, Any]:
     assert manifest is not None and manifest.image is not None
-    image = manifest.image
     return {
         "records": manifest.count,
         "classes": len(manifest.classes),
         "labels": manifest.labels,
-        "image": f"{image.height}x{image.width} {image.mode}",
+        "image": str(manifest.image),
+        **({"paired": str(manifest.paired)} if manifest.paired else {}),
         "corrupt": len(inflow.corrupt),
         "digest": manifest.digest,
     }
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}x{shape[1]}"

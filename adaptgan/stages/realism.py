@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def realism(
     known = section != SECTION or SECTION in params.sections
     options = params.section(section, RealismSection) if known else RealismSection()
     registry = components()
-    measures = {name: registry.resolve("metric", one, where) for name, where, one in _named(options, section)}
+    measures = named_metrics(options.metrics, section)
     spaces = [
         registry.resolve("extractor", config, f"{section}.extractors[{i}]")
         for i, config in enumerate(options.extractors)
@@ -124,16 +124,20 @@ class _Sets:
         return {REAL: self.real, **self.generated, **({FLOOR: self.others} if self.others else {})}
 
 
-def _named(options: RealismSection, section: str) -> list[tuple[str, str, Component]]:
-    """Metrics by name, with their place in params.yaml."""
-    found: dict[str, tuple[str, str, Component]] = {}
-    for i, config in enumerate(options.metrics):
+def named_metrics(configs: Sequence[Component], section: str) -> dict[str, dict[str, Any]]:
+    """A section's metrics with all their options, by name.
+
+    Raises:
+        ParamsError: one is there twice, or is none.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for i, config in enumerate(configs):
         name = config if isinstance(config, str) else str(config.get("name"))
         where = f"{section}.metrics[{i}]"
         if name in found:
             raise ParamsError(f"{where}: the metric {name!r} is there twice, and its numbers have one name. Keep one.")
-        found[name] = (name, where, config)
-    return list(found.values())
+        found[name] = components().resolve("metric", config, where)
+    return found
 
 
 def _named_extractors(spaces: list[dict[str, Any]], compute: Compute, section: str) -> dict[str, Extractor]:

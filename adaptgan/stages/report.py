@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from adaptgan.data.dataset import ShardDataset
-from adaptgan.errors import DataError
+from adaptgan.errors import DataError, ParamsError
 from adaptgan.files import read_json, scratch, write_atomic
 from adaptgan.params import Params
 from adaptgan.plugins import plugins, version_of
 from adaptgan.reporting import words
+from adaptgan.reporting.beside import THIS
+from adaptgan.reporting.beside import beside as side_by_side
 from adaptgan.reporting.charts import HEIGHT, WIDTH, axis, curves
 from adaptgan.reporting.entries import alarms, alarms_of_trainings, chosen, shown
 from adaptgan.reporting.feature_map import SIDE, panels
-from adaptgan.reporting.gallery import films, quarantined, wipe
+from adaptgan.reporting.gallery import films, wipe
 from adaptgan.reporting.page import render
+from adaptgan.reporting.turned_away import turned_away
 from adaptgan.stages.base import Stage
 
+EXAMPLES = 12
+"""Rejected images that are shown of each gate."""
 SHOWN_VERSIONS = ("adaptgan", "torch", "torchvision", "kornia", "numpy", "scikit-learn", "dvc", "mlflow")
 
 
@@ -35,6 +41,7 @@ def report(
     adapted: Path | None = None,
     quarantine: Path | None = None,
     test: Path | None = None,
+    beside: Sequence[str] = (),
 ) -> None:
     """Write the page.
 
@@ -49,6 +56,7 @@ def report(
         adapted: refined images, shown beside what they were made from.
         quarantine: images that the gate turned away.
         test: the test set; only its size and digest are shown, its labels stay closed.
+        beside: other runs whose tables are shown beside this one's, `NAME=metrics.json` each.
 
     Raises:
         AdaptganError: see the message.
@@ -56,11 +64,12 @@ def report(
     options = params.pipeline.report
     given = {"source": source, "target": target, "test": test, "adapted": adapted, "quarantine": quarantine}
     inputs = {role: path for role, path in given.items() if path is not None}
+    others = _named(beside)
     stage = Stage(
         "report",
         "report",
         options.model_dump(mode="json"),
-        inputs | {"metrics": metrics, "plots": plots, "runs": runs},
+        inputs | {"metrics": metrics, "plots": plots, "runs": runs, **{f"beside {n}": p for n, p in others.items()}},
         {"out": out},
         seed=params.seed,
         tracking=params.pipeline.tracking,
@@ -76,13 +85,15 @@ def report(
             "rows": result["rows"],
             "shown": shown(result),
             "chosen": chosen(result),
+            "beside": side_by_side(result, {name: _read(path, plots) for name, path in others.items()}),
+            "others": others,
             "alarms": told + alarms_of_trainings(_raised(runs), told),
             "panels": panels(plots / "feature_map.json"),
             "side": SIDE,
             "sets": [_about(role, data, inputs[role]) for role, data in sets.items()],
             "origin": refined.manifest.origin if refined is not None else {},
             "wipe": wipe(sets["source"], refined, sets["target"], options.images, params.seed) if refined else None,
-            "quarantined": quarantined(sets["source"], refused, 12, params.seed) if refused is not None else [],
+            "turned_away": turned_away(sets["source"], refined, refused, EXAMPLES, params.seed),
             "confusions": _confusions(plots, result),
             "axis": axis(shown(result)),
             "runs": _runs(runs),
@@ -111,6 +122,19 @@ def _read(metrics: Path, plots: Path) -> dict[str, Any]:
     if "oracle_choice" not in result:
         raise DataError(f"{metrics}: another version of adaptgan wrote this. Run `adaptgan evaluate` again.")
     return result
+
+
+def _named(beside: Sequence[str]) -> dict[str, Path]:
+    """Other runs' metrics.json by name."""
+    others: dict[str, Path] = {}
+    for argument in beside:
+        name, equals, path = argument.partition("=")
+        if not (equals and name and path):
+            raise ParamsError(f"--beside {argument}: expected `NAME=metrics.json`; the page shows the name.")
+        if name in others or name == THIS:
+            raise ParamsError(f"--beside {argument}: there is a run called {name!r} already. Name each differently.")
+        others[name] = Path(path)
+    return others
 
 
 def print_where(out: Path, params: Params) -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice
 from typing import Any
 
 import torch
 
 from adaptgan.console import track
+from adaptgan.data.encoding import Encoded
 from adaptgan.data.records import Record
 from adaptgan.errors import DataError, ParamsError, nearest
 from adaptgan.latents.drawing import sampled as images_of
 from adaptgan.methods.base import Guard
 from adaptgan.params import SynthesizeSection
-from adaptgan.stages.judged import judged, rounded
+from adaptgan.stages.judged import Judged, judged, rounded
+from adaptgan.stages.overlap import Unfinished, prefetched
+from adaptgan.stages.ranks import Ranks
+from adaptgan.stages.transfers import Fetched, ready_to_send, sent
 
 MOST_TRIES = 20
 """With `balance`, this many images are made for each that is wanted, before it is given up."""
@@ -47,6 +53,11 @@ class Plan:
     labelled: str
     balance: bool
     truncation: float | None
+
+    @property
+    def tries(self) -> int:
+        """How many images are made, at most."""
+        return self.count * MOST_TRIES if self.balance else self.count
 
     @property
     def quotas(self) -> list[int]:
@@ -92,61 +103,123 @@ def plan(section: str, options: SynthesizeSection, network: Any, guard: Guard) -
     return Plan(options.count, classes, shares, labelled, options.balance, options.truncation)
 
 
+class Quota:
+    """Which images from noise are wanted: all that are made, or with `balance` as many of each class as asked for.
+
+    Args:
+        todo: what to make.
+    """
+
+    def __init__(self, todo: Plan) -> None:
+        self._todo = todo
+        self._missing = todo.quotas if todo.balance else []
+
+    def full(self, label: int | None) -> bool:
+        """Whether there are enough of a class. It stays so: other threads may ask at any time."""
+        return self._todo.balance and label is not None and not self._missing[label]
+
+    def wanted(self, records: Iterable[tuple[Encoded, str]]) -> Iterator[tuple[Encoded, str]]:
+        """Those records that are wanted, in order, and no more than it takes.
+
+        Raises:
+            DataError: with `balance`, some class does not come often enough.
+        """
+        if not self._todo.balance:
+            yield from records
+            return
+        for record, reason in records:
+            if self.full(record.label):
+                continue
+            yield record, reason
+            if record.label is not None and not reason:
+                self._missing[record.label] -= 1
+                if not any(self._missing):
+                    return
+        lacking = {self._todo.classes[k]: number for k, number in enumerate(self._missing) if number}
+        raise DataError(
+            f"{self._todo.tries} images were made for {self._todo.count}, and of these classes so many have not passed "
+            f"yet: {lacking}. Leave out `balance`, ask for fewer of them (`classes`), or train a better generator."
+        )
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Images that were made together, on their way from the device."""
+
+    numbers: range
+    found: Judged
+    labels: Fetched | None
+    sure: Fetched | None
+
+
 def sampled(
     todo: Plan,
+    quota: Quota,
     network: Any,
     guard: Guard,
     judges: Sequence[Any],
+    ranks: Ranks,
     batch_size: int,
     seed: int,
     device: torch.device,
     fabric: Any,
-) -> Iterator[tuple[Record, str]]:
-    """Records from noise, and why each is rejected (empty when it is kept).
+) -> Generator[Unfinished, None, None]:
+    """The batches of this rank in order, made and judged; what is left to do with each, any thread can do.
 
     Record n shows latent n of the seed, whatever the batches: `adaptgan sample --seed` numbers it the same way.
-
-    Raises:
-        DataError: with `balance`, some class does not come often enough.
     """
-    most = todo.count * MOST_TRIES if todo.balance else todo.count
-    missing = todo.quotas if todo.balance else []
-    turns = take_turns(todo.shares)
-    for start in track(range(0, most, batch_size), "sampling"):
-        numbers = range(start, min(start + batch_size, most))
-        labels = torch.tensor(list(islice(turns, len(numbers))), device=device) if todo.labelled == "asked" else None
-        with fabric.autocast():
-            made = images_of(network, seed, numbers, labels, todo.truncation, device=device)
-            sure_N = None
-            if todo.labelled == "read":
-                sure_N, labels = guard.model.predict(rounded(made)[1]).float().max(1)
-            batch = judged(judges, None, made, labels)
-        classes: list[int | None] = [None] * len(numbers) if labels is None else labels.tolist()
-        sure = [] if sure_N is None else sure_N.tolist()
-        for row, (number, label) in enumerate(zip(numbers, classes, strict=True)):
-            reason = batch.reasons[row]
-            if todo.balance and label is not None and not missing[label]:
-                continue  # there are enough of these
-            provenance: dict[str, Any] = {"model": network.card["fingerprint"], "seed": seed, "latent": number}
+    batches = prefetched(_read(todo, ranks, batch_size, device))
+    total = len(ranks.mine(range(0, todo.tries, batch_size)))
+    with closing(batches):
+        for numbers, asked in track(batches, "sampling", total=total, shown=ranks.rank == 0):
+            labels = None if asked is None else sent(asked, device)
+            with fabric.autocast():
+                made = images_of(network, seed, numbers, labels, todo.truncation, device=device)
+                sure = None
+                if todo.labelled == "read":
+                    sure, labels = guard.model.predict(rounded(made)[1]).float().max(1)
+                found = judged(judges, None, made, labels)
+            given = labels if asked is None else asked
+            batch = _Batch(numbers, found, *(None if part is None else Fetched(part) for part in (given, sure)))
+            origin: dict[str, Any] = {"model": network.card["fingerprint"], "seed": seed}
             if todo.truncation is not None:
-                provenance["truncation"] = todo.truncation
-            if sure:
-                provenance |= {"labelled_by": guard.model.card["fingerprint"], "confidence": round(sure[row], 4)}
-            if judges:
-                provenance["gate"] = batch.scores[row]
-            if reason:
-                provenance["reason"] = reason
-            yield Record(f"latent-{number:07d}", batch.image(row), label, {}, provenance), reason
-            if todo.balance and label is not None and not reason:
-                missing[label] -= 1
-                if not any(missing):
-                    return
-    if todo.balance:
-        lacking = {todo.classes[k]: number for k, number in enumerate(missing) if number}
-        raise DataError(
-            f"{most} images were made for {todo.count}, and of these classes so many have not passed yet: "
-            f"{lacking}. Leave out `balance`, ask for fewer of them (`classes`), or train a better generator."
-        )
+                origin["truncation"] = todo.truncation
+            reader = guard.model.card["fingerprint"] if sure is not None else ""
+            yield partial(_finished, batch, quota, origin, reader, bool(judges))
+
+
+def _read(
+    todo: Plan, ranks: Ranks, batch_size: int, device: torch.device
+) -> Iterator[tuple[range, torch.Tensor | None]]:
+    """Numbers of latents, and the classes asked for, of this rank's batches."""
+    turns = take_turns(todo.shares)
+    starts = range(0, todo.tries, batch_size)
+    mine = set(ranks.mine(starts))
+    for start in starts:
+        numbers = range(start, min(start + batch_size, todo.tries))
+        labels = list(islice(turns, len(numbers))) if todo.labelled == "asked" else None
+        if start in mine:
+            yield numbers, None if labels is None else ready_to_send(torch.tensor(labels), device)
+
+
+def _finished(
+    batch: _Batch, quota: Quota, origin: dict[str, Any], reader: str, gated: bool
+) -> list[tuple[Record, str]]:
+    """Records of the images that may be wanted, and why each is rejected (empty when it is kept)."""
+    labels = [None] * len(batch.numbers) if batch.labels is None else batch.labels.numpy().tolist()
+    sure = None if batch.sure is None else batch.sure.numpy().tolist()
+    finished = []
+    for row, (number, label) in enumerate(zip(batch.numbers, labels, strict=True)):
+        if quota.full(label):
+            continue
+        provenance = origin | {"latent": number}
+        if sure is not None:
+            provenance |= {"labelled_by": reader, "confidence": round(sure[row], 4)}
+        if gated:
+            provenance |= batch.found.provenance(row)
+        record = Record(f"latent-{number:07d}", batch.found.image(row), label, {}, provenance)
+        finished.append((record, batch.found.reasons[row]))
+    return finished
 
 
 def take_turns(shares: Sequence[float]) -> Iterator[int]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from adaptgan.data.dataset import ShardDataset
+from adaptgan.data.encoding import Encoded, encode
 from adaptgan.data.manifest import ImageFormat
-from adaptgan.data.records import Record
 from adaptgan.data.shards import ShardWriter
 from adaptgan.datainfo import DataInfo
 from adaptgan.errors import DataError, ParamsError
@@ -24,6 +26,11 @@ from adaptgan.params import Params, SynthesizeSection
 from adaptgan.plugins import components
 from adaptgan.stages import sampled, translated
 from adaptgan.stages.base import Stage
+from adaptgan.stages.geometry import missing_checks, print_added
+from adaptgan.stages.judged import calibrated, thresholds_of
+from adaptgan.stages.overlap import Behind, Unfinished, spare_threads
+from adaptgan.stages.ranks import Ranks, Records
+from adaptgan.stages.tally import Tally, headline, warn_of
 from adaptgan.training.devices import make_fabric, pick_device, pick_precision
 
 
@@ -58,6 +65,8 @@ def synthesize(
     device = pick_device(options.device)
     precision = pick_precision(options.precision, device)
     inputs = {"model": model, "source": source, "guard": guard}
+    fabric = make_fabric(device, precision)
+    device = fabric.device
     stage = Stage(
         "synthesize",
         section,
@@ -66,38 +75,85 @@ def synthesize(
         {"out": out, **({"quarantine": quarantine} if quarantine else {})},
         seed=params.seed,
         tracking=params.pipeline.tracking,
+        rank=fabric.global_rank,
     )
-    with stage.running(), torch.inference_mode():
+    with stage.running(), Ranks(fabric).together() as ranks, torch.inference_mode():
         network = load_model(model, device)
         frozen = Guard(load_model(guard, device) if guard else None)
         origin: dict[str, Any] = {
             "model": network.card["fingerprint"],
             "guard": frozen.model.card["fingerprint"] if frozen.model else None,
         }
-        fabric = make_fabric(device, precision)
 
-        def judges(info: DataInfo) -> list[Any]:
-            return [registry.build("gate", gate, f"{section}.gate", [info, frozen]) for gate in gates]
+        def judges(info: DataInfo, added: Iterable[str] = ()) -> list[Any]:
+            return [registry.build("gate", gate, f"{section}.gate", [info, frozen]) for gate in [*gates, *added]]
 
-        settings: tuple[Any, ...] = (options.batch_size, params.seed, device, fabric)
+        settings: tuple[Any, ...] = (ranks, options.batch_size, params.seed, device, fabric)
         if source is not None:
             data = _to_translate(section, options, model, network, source)
-            records = translated.translated(data, network, options.to, judges(data.info), *settings)
+            added = missing_checks(gates, data, network)
+            if ranks.rank == 0:
+                print_added(added, network)
+            asked = judges(data.info, added)
+            with fabric.autocast():
+                thresholds = calibrated(asked, data, network, params.seed, device)
+            batches = translated.translated(data, network, options.to, asked, *settings)
+            wanted: Callable[[Iterable[tuple[Encoded, str]]], Iterable[tuple[Encoded, str]]] = iter
+            total = len(data)
             image = translated.image_format(network, data)
-            product = Product(data.classes, image, origin | {"source": data.digest}, translated.REMEDY)
+            tally = Tally(thresholds, data.classes, added)
+            product = Product(data.classes, image, origin | {"source": data.digest}, translated.REMEDY, tally)
         else:
             info = _made(model, network)
             todo = sampled.plan(section, options, network, frozen)
-            records = sampled.sampled(todo, network, frozen, judges(info), *settings)
+            asked = judges(info)
+            quota = sampled.Quota(todo)
+            batches = sampled.sampled(todo, quota, network, frozen, asked, *settings)
+            wanted = quota.wanted
+            total = todo.tries
             if options.to is not None:
                 raise ParamsError(
                     f"{section}.to: this is for translators; with `--from DIR`, a data set is translated."
                 )
             image = ImageFormat(height=info.height, width=info.width, mode="L" if info.channels == 1 else "RGB")
             noise = {"seed": params.seed, "truncation": todo.truncation, "labels": todo.labelled}
-            product = Product(todo.classes, image, origin | {"noise": noise}, sampled.REMEDY)
-        counts = _write(records, product, out, quarantine, options.shard_size)
-        stage.results = {name: value for name, value in counts.items() if name != "reasons"}
+            tally = Tally(thresholds_of(asked), todo.classes)
+            product = Product(todo.classes, image, origin | {"noise": noise}, sampled.REMEDY, tally)
+
+        def put_in_order(own: Iterator[Records]) -> dict[str, Any]:
+            merged = ranks.merged(own, math.ceil(total / options.batch_size))
+            return _write(wanted(chain.from_iterable(merged)), product, out, quarantine, options.shard_size)
+
+        counts = _finish(batches, ranks, put_in_order, spare_threads(device))
+        if ranks.rank == 0:
+            stage.results = headline(counts)
+            warn_of(counts["gates"])
+
+
+def _finish(
+    batches: Generator[Unfinished, None, None],
+    ranks: Ranks,
+    put_in_order: Callable[[Iterator[Records]], dict[str, Any]],
+    threads: int,
+) -> dict[str, Any]:
+    """Go through the batches of this rank, whatever comes after the networks behind the networks' back."""
+
+    def consume(own: Iterator[Records]) -> dict[str, Any]:
+        if ranks.rank == 0:
+            return put_in_order(own)
+        ranks.send(own)
+        return {}
+
+    with closing(batches), Behind(_encoded, consume, threads, ranks.give_up) as behind:
+        for batch in batches:
+            ranks.check()
+            if not behind.put(batch):
+                break
+    return behind.result
+
+
+def _encoded(batch: Unfinished) -> Records:
+    return [(encode(record), reason) for record, reason in batch()]
 
 
 @dataclass(frozen=True)
@@ -109,16 +165,18 @@ class Product:
         image: the shape of all images.
         origin: where it comes from.
         remedy: what to do when the gate lets nothing through.
+        tally: counts what each gate lets through.
     """
 
     classes: Sequence[str]
     image: ImageFormat | None
     origin: dict[str, Any] = field(default_factory=dict)
     remedy: str = ""
+    tally: Tally = field(default_factory=Tally)
 
 
 def _write(
-    records: Iterator[tuple[Record, str]], product: Product, out: Path, quarantine: Path | None, shard_size: int
+    records: Iterable[tuple[Encoded, str]], product: Product, out: Path, quarantine: Path | None, shard_size: int
 ) -> dict[str, Any]:
     reasons: Counter[str] = Counter()
     kept = 0
@@ -134,23 +192,25 @@ def _write(
         good = writer(out)
         bad = writer(quarantine) if quarantine is not None else None
         for record, reason in records:
+            product.tally.see(record.label, record.provenance)
             if not reason:
-                good.write(record)
+                good.write_encoded(record)
                 kept += 1
                 continue
             reasons[reason] += 1
             if bad is not None:
-                bad.write(record)
+                bad.write_encoded(record)
         made = kept + reasons.total()
         if not kept:
             raise DataError(
                 f"The gate rejected all {made} images, most often: {reasons.most_common(1)[0][0]!r}. {product.remedy}"
             )
-        counts = {
+        counts: dict[str, Any] = {
             "kept": kept,
             "quarantined": made - kept,
             "agreement_before_gate": round(kept / made, 6),
             "reasons": dict(reasons.most_common(20)),
+            "gates": product.tally.gates(),
         }
         for shards in (good, bad):
             if shards is not None:

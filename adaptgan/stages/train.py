@@ -86,7 +86,7 @@ def train(
     if guard is not None:
         frozen = Guard(load_model(guard))
         inputs["guard"] = {"path": str(guard), "digest": frozen.model.card["fingerprint"]}
-        _check_guard(guard, frozen.model, data)
+        _check_guard(guard, frozen.model, data, config)
 
     seed_all(params.seed, section, "weights")
     learns = _task(config, options.learns, section)
@@ -315,13 +315,16 @@ def _check_inputs(method: Method, section: str, sets: Mapping[str, ShardDataset]
             check_keeps_geometry(getattr(method, option, None), f"{section}.method.{option}")
 
 
-def _check_guard(folder: Path, model: Any, data: ShardDataset) -> None:
+def _check_guard(folder: Path, model: Any, data: ShardDataset, config: dict[str, Any]) -> None:
     if not hasattr(model, "predict"):
         raise ParamsError(f"--guard {folder}: a guard must be a classifier; this is {model.card['method']['name']!r}.")
-    if data.info.classes and model.info.classes != data.info.classes:
-        raise DataError(
-            f"--guard {folder}: it knows the classes {model.info.classes}, the source has {data.info.classes}."
-        )
+    registry = components()
+    method = registry.load(registry.find("method", config["name"]))
+    if getattr(method, "labels_are_domains", False):
+        return
+    known = data.info_for("segmentation").classes if model.info.task == "segmentation" else data.info.classes
+    if known and model.info.classes != known:
+        raise DataError(f"--guard {folder}: it knows the classes {model.info.classes}, the source has {known}.")
 
 
 def _versions(config: dict[str, Any]) -> dict[str, str]:

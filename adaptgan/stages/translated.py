@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from adaptgan.console import track
-from adaptgan.data.annotations import scaled
+from adaptgan.data.annotations import PLACES, scaled
 from adaptgan.data.dataset import ShardDataset
-from adaptgan.data.images import to_float
+from adaptgan.data.images import chw, to_float
 from adaptgan.data.manifest import ImageFormat
 from adaptgan.data.records import Record
-from adaptgan.data.shards import iter_records
 from adaptgan.errors import DataError, ParamsError, nearest
 from adaptgan.methods.base import Method
-from adaptgan.stages.judged import judged
+from adaptgan.stages.judged import Judged, judged
+from adaptgan.stages.overlap import Unfinished, prefetched
+from adaptgan.stages.ranks import Ranks
+from adaptgan.stages.transfers import ready_to_send, sent
 from adaptgan.training.seeding import derive, seed_all
 
-PLACES = {"boxes", "bboxes", "bbox", "objects", "keypoints", "mask", "masks", "segmentation", "landmarks", "values"}
-"""Annotations that say where something is in the image, or what was measured on it."""
-
-REMEDY = "The translator has lost the labels: give it more self-regularization or a semantic term, or train it longer."
+REMEDY = (
+    "The translator has lost the labels, or moved what it should leave in its place: give it more self-regularization "
+    "or a semantic term, or train it longer."
+)
 """What to do when no image passes."""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Records that are translated together: read by another thread, in memory that a GPU can fetch by itself."""
+
+    start: int
+    records: list[Record]
+    images_NCHW: torch.Tensor
+    seeds_N: torch.Tensor
+    labels_N: torch.Tensor | None
+    masks_NHW: torch.Tensor | None
 
 
 def translated(
@@ -32,45 +51,82 @@ def translated(
     translator: Any,
     to: str | None,
     judges: Sequence[Any],
+    ranks: Ranks,
     batch_size: int,
     seed: int,
     device: torch.device,
     fabric: Any,
-) -> Iterator[tuple[Record, str]]:
-    """Every record with its new image, and why it is rejected (empty when it is kept)."""
-    records = iter_records(data.folder)
+) -> Generator[Unfinished, None, None]:
+    """The batches of this rank in order, translated and judged; what is left to do with each, any thread can do.
+
+    A batch's seeds are its place's and its records' own, so that no batch depends on who makes it, or on any other.
+    """
     masked = translator.translates == "mask" or any(getattr(judge, "needs_masks", False) for judge in judges)
     masks_NHW = torch.from_numpy(data.targets("segmentation")) if masked else None
     going = {"to": to} if to is not None else {}
-    for start in track(range(0, len(data), batch_size), "refining"):
-        indices = range(start, min(start + batch_size, len(data)))
-        before = to_float(torch.from_numpy(data.images_NCHW[start : indices.stop].copy()).to(device))
-        seeds = torch.tensor([derive(seed, "synthesize", data.keys[i]) for i in indices], device=device)
-        seed_all(seed, "synthesize", start)
-        labels = torch.from_numpy(data.labels_N[start : indices.stop]).to(device) if data.has_labels else None
-        masks = None if masks_NHW is None else masks_NHW[start : indices.stop].to(device)
-        with fabric.autocast():
-            made = translator.translate(masks if translator.translates == "mask" else before, seeds, **going)
-            batch = judged(judges, before, made, labels, masks)
-        for row, index in enumerate(indices):
-            record = next(records)
-            assert record.key == data.keys[index]
+    starts = ranks.mine(range(0, len(data), batch_size))
+    batches = prefetched(_read(data, translator, masks_NHW, starts, batch_size, seed, device))
+    with closing(batches):
+        for batch in track(batches, "refining", total=len(starts), shown=ranks.rank == 0):
+            before = to_float(sent(batch.images_NCHW, device))
+            labels = None if batch.labels_N is None else sent(batch.labels_N, device)
+            masks = None if batch.masks_NHW is None else sent(batch.masks_NHW, device)
+            seed_all(seed, "synthesize", batch.start)
+            with fabric.autocast():
+                seeds = sent(batch.seeds_N, device)
+                made = translator.translate(masks if translator.translates == "mask" else before, seeds, **going)
+                found = judged(judges, before, made, labels, masks)
+            yield partial(_finished, batch, found, translator, seed)
+
+
+def _read(
+    data: ShardDataset,
+    translator: Any,
+    masks_NHW: torch.Tensor | None,
+    starts: Sequence[int],
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+) -> Iterator[_Batch]:
+    spans = [range(start, min(start + batch_size, len(data))) for start in starts]
+    records = data.unpaired(index for span in spans for index in span)
+    for span in spans:
+        batch = list(islice(records, len(span)))
+        for record in batch:
             _check_annotations(record, translator)
-            provenance = {
-                **record.provenance,
-                "source_key": record.key,
-                "source_sha256": hashlib.sha256(record.image.tobytes()).hexdigest(),
-                "model": translator.card["fingerprint"],
-                "seed": seed,
-                "gate": batch.scores[row],
-            }
-            reason = batch.reasons[row]
-            if reason:
-                provenance["reason"] = reason
-            annotations = record.annotations
-            if translator.scale > 1:
-                annotations = scaled(annotations, translator.scale, translator.scale)
-            yield Record(record.key, batch.image(row), record.label, annotations, provenance), reason
+        images = torch.from_numpy(np.stack([chw(record.image) for record in batch]))
+        seeds = torch.tensor([derive(seed, "synthesize", record.key) for record in batch])
+        labels = _labels(data, batch) if data.has_labels else None
+        masks = None if masks_NHW is None else masks_NHW[span.start : span.stop]
+        parts = [None if part is None else ready_to_send(part, device) for part in (images, seeds, labels, masks)]
+        yield _Batch(span.start, batch, *parts)  # type: ignore[arg-type]
+
+
+def _labels(data: ShardDataset, records: Sequence[Record]) -> torch.Tensor:
+    labels = [-1 if record.label is None else record.label for record in records]
+    if not 0 <= min(labels) <= max(labels) < len(data.classes):
+        raise DataError(f"{data.folder}: some labels are not in 0..{len(data.classes) - 1}. Ingest the data set again.")
+    return torch.tensor(labels)
+
+
+def _finished(batch: _Batch, found: Judged, translator: Any, seed: int) -> list[tuple[Record, str]]:
+    """Every record with its new image, and why it is rejected (empty when it is kept)."""
+    finished = []
+    for row, record in enumerate(batch.records):
+        provenance = {
+            **record.provenance,
+            "source_key": record.key,
+            "source_sha256": hashlib.sha256(record.image.tobytes()).hexdigest(),
+            "model": translator.card["fingerprint"],
+            "seed": seed,
+            **found.provenance(row),
+        }
+        annotations = record.annotations
+        if translator.scale > 1:
+            annotations = scaled(annotations, translator.scale, translator.scale)
+        new = Record(record.key, found.image(row), record.label, annotations, provenance)
+        finished.append((new, found.reasons[row]))
+    return finished
 
 
 def check_domain(section: str, to: str | None, translator: Method) -> None:
@@ -124,6 +180,6 @@ def _check_annotations(record: Record, translator: Method) -> None:
     if translator.moves_pixels and (places := sorted(PLACES & record.annotations.keys())):
         raise DataError(
             f"Record {record.key!r} is annotated with {places}, and {translator.card['method']['name']!r} as "
-            "configured moves pixels (its `jitter`), so the annotations would no longer fit. Train it with "
-            "`jitter: none`."
+            "configured moves pixels, so the annotations would no longer fit. Train it with `jitter: none`, or take a "
+            "translator that leaves pixels in their places, such as simgan."
         )

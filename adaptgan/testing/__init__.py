@@ -2,7 +2,7 @@
 
 In a plugin's tests:
 
-    from adaptgan.testing import check_method, check_network, check_objective, check_penalty, check_plugin
+    from adaptgan.testing import check_gate, check_method, check_network, check_objective, check_penalty, check_plugin
 
     def test_my_method():
         check_method("my_method")
@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from adaptgan.testing.checks import check_component, check_network, check_objective, check_plugin
 from adaptgan.testing.data import tiny_batch, tiny_info
+from adaptgan.testing.gates import check_gate
 from adaptgan.testing.methods import check_method
 from adaptgan.testing.penalties import check_penalty
 
 __all__ = [
     "check_component",
+    "check_gate",
     "check_method",
     "check_network",
     "check_objective",

@@ -30,21 +30,17 @@ class ImageHistory(nn.Module):
     def swap(self, fresh_NCHW: torch.Tensor) -> torch.Tensor:
         """Each image with p = ½ exchanged for a stored one, whose place it takes (Zhu 2017, §4). Same shape as given.
 
-        While the history fills, images are stored and come back as they are, one after the other.
+        While the history fills, images are stored and come back as they are, one after the other. The images of one
+        call meet different places; more images than there are places come in turns.
         """
-        n, capacity, device = len(fresh_NCHW), len(self.images), fresh_NCHW.device
+        n, capacity = len(fresh_NCHW), len(self.images)
         if n > capacity:
-            raise ValueError(f"the image history holds {capacity} images, a batch is {n}: enlarge it")
-        append = self.filled + torch.arange(n, device=device)
-        fills = append < capacity
-        # Places of a batch differ: the next free ones, then random ones of the others.
-        chance = torch.rand(capacity, device=device)
-        chance[append.clamp(max=capacity - 1)] += fills * 2.0  # those that this batch fills are no place to swap with
-        places = torch.where(fills, append, chance.argsort()[:n])
-        swaps = ~fills & (torch.rand(n, device=device) < 0.5)
-        old = self.images[places].to(fresh_NCHW.dtype)
-        mixed_NCHW = torch.where(swaps.view(-1, 1, 1, 1), old, fresh_NCHW)
-        stored = torch.where((fills | swaps).view(-1, 1, 1, 1), fresh_NCHW.to(self.images.dtype), self.images[places])
+            return torch.cat([self.swap(part) for part in fresh_NCHW.split(capacity)])
+        places, fills = self._places(n)
+        swaps = ~fills & (torch.rand(n, device=fresh_NCHW.device) < 0.5)
+        kept = self.images[places]
+        mixed_NCHW = torch.where(swaps.view(-1, 1, 1, 1), kept.to(fresh_NCHW.dtype), fresh_NCHW)
+        stored = torch.where((fills | swaps).view(-1, 1, 1, 1), fresh_NCHW.to(kept.dtype), kept)
         self.images.index_copy_(0, places, stored)
         self.filled.copy_((self.filled + n).clamp(max=capacity))
         return mixed_NCHW
@@ -66,9 +62,19 @@ class ImageHistory(nn.Module):
         mixed_NCHW[:half] = torch.where(usable, old, mixed_NCHW[:half])
         # The images that went in fresh are stored: at the end while there is room, over random entries after.
         new = fresh_NCHW[order_N[n - half :]].to(self.images.dtype)
-        append = self.filled + torch.arange(half, device=device)
-        random = torch.randperm(capacity, device=device)[:half]
-        places = torch.where(append < capacity, append, random)
+        places, _ = self._places(half)
         self.images.index_copy_(0, places, new)
         self.filled.copy_((self.filled + half).clamp(max=capacity))
         return mixed_NCHW
+
+    def _places(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where n ≤ capacity images go, all different, and which of them fill a free place.
+
+        The next free places; when there are no more, random ones of those that were full before.
+        """
+        capacity, device = len(self.images), self.images.device
+        append = self.filled + torch.arange(n, device=device)
+        fills = append < capacity
+        random = torch.randperm(capacity, device=device)
+        full_first = random[(random >= self.filled).int().argsort(stable=True)]
+        return torch.where(fills, append, full_first[(append - capacity).clamp(min=0)]), fills

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def test_inspect_a_data_set(tiny_source: Path, run_cli: Cli) -> None:
     assert facts["examples"][1]["provenance"]["font"] and facts["origin"]["dataset"]["name"] == "rendered_digits"
     code, out, _ = run_cli("inspect", tiny_source)
     assert code == 0 and facts["digest"] in out and "rendered_digits" in out
+
+
+def test_inspect_tells_of_pairs(tiny_source: Path, ingested: Callable[..., Path], run_cli: Cli) -> None:
+    paired = ingested({"dataset": {"name": "edges", "of": "mnist_m"}, "limit": 3})
+    assert json.loads(run_cli("inspect", paired, "--json")[1])["paired"] == {"height": 32, "width": 32, "mode": "RGB"}
+    assert json.loads(run_cli("inspect", tiny_source, "--json")[1])["paired"] is None
+    assert re.search(r'paired +{"height": 32', run_cli("inspect", paired)[1])
 
 
 def test_inspect_keeps_a_seal(tiny_target: Path, run_cli: Cli) -> None:

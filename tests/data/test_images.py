@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from adaptgan.data.images import convert, decode_png, encode_png, to_float, to_uint8
+from adaptgan.data.images import chw, convert, decode_png, encode_png, shrunk, to_float, to_uint8
 from adaptgan.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -46,6 +46,32 @@ def test_shrinking_by_whole_factors_averages_areas() -> None:
     image = RNG.integers(0, 256, (8, 12), np.uint8)
     expected = image.reshape(4, 2, 6, 2).mean((1, 3))
     assert np.abs(convert(image, (4, 6), None) - expected).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    "image", [RNG.integers(0, 256, (12, 16), np.uint8), RNG.integers(0, 256, (12, 16, 3), np.uint8)]
+)
+def test_bicubic_is_the_same_cubic_everywhere(image: np.ndarray) -> None:
+    """Keys' kernel with a = −½, widened by the factor, as weights of one line: for `resample` and for training."""
+
+    def cubic(x: np.ndarray) -> np.ndarray:
+        x = np.abs(x)
+        near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+        return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+    def weights(size: int, factor: int) -> np.ndarray:
+        centres, places = (np.arange(size // factor) + 0.5) * factor, np.arange(size) + 0.5
+        found = cubic((places[None] - centres[:, None]) / factor)
+        return found / found.sum(1, keepdims=True)
+
+    for factor in (2, 4):
+        rows, columns = weights(12, factor), weights(16, factor)
+        expected = np.einsum("ah,bw,hw...->ab...", rows, columns, image.astype(float))
+        small = convert(image, (12 // factor, 16 // factor), None, "bicubic")
+        assert np.abs(small - expected.clip(0, 255)).max() <= 0.501
+        learned = shrunk(torch.from_numpy(chw(image).copy())[None], factor)[0].numpy()
+        np.testing.assert_allclose(learned, chw(expected), atol=1e-3)
+        assert np.abs(convert(image, small.shape[:2], None).astype(float) - small).max() > 5
 
 
 def test_nothing_changes_where_it_fits() -> None:

@@ -60,6 +60,15 @@ def test_device_and_stream_give_bit_equal_batches_in_any_order(make: Any, worker
         assert same(stream.batch(number), device.batch(number)), number
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loading_draws_nothing_from_the_generator_that_the_step_was_seeded_by(make: Any, workers: int) -> None:
+    stream = make(loading="stream", workers=workers)
+    before = torch.get_rng_state()
+    for number in (0, 1, 7):  # the last starts the workers anew, as after an interruption
+        stream.batch(number)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("loading", ["device", "stream"])
 def test_rank_slices_concatenate_to_the_one_rank_batch(make: Any, loading: str) -> None:
     whole = make(loading=loading, workers=0)

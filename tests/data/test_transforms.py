@@ -96,3 +96,11 @@ def test_transforms_of_tone_alone_leave_boxes_and_warn_of_nothing() -> None:
     after = augment_record(record(), transforms, 5)
     np.testing.assert_allclose(boxes(after.annotations), boxes(record().annotations), atol=1e-5)
     assert not np.array_equal(after.image, record().image)
+
+
+def test_a_pair_is_not_torn_apart() -> None:
+    image = np.zeros((8, 8), np.uint8)
+    flip = build_transforms([{"name": "HorizontalFlip", "p": 1.0}])
+    assert flip is not None
+    with pytest.raises(DataError, match="r0 has a paired image"):
+        augment_record(Record("r0", image, paired=image), flip, 0)

@@ -227,3 +227,51 @@ def test_corrupt_images_are_judged_against_all_that_were_read(tmp_path: Path) ->
     (tmp_path / "photos" / "a" / "cut.png").write_bytes(b"\x89PNG")
     run(tmp_path, {"dataset": dataset, "per_class": 1, "max_corrupt": 0.04})
     assert Manifest.read(tmp_path / "out").count == 2
+
+
+def pairs(folder: Path, other: tuple[int, int] = (8, 8), modes: tuple[str, str] = ("L", "RGB")) -> dict[str, Any]:
+    """Two images of 8×8 and their pairs."""
+    for number in range(2):
+        for name, size, mode in (("A", (8, 8), modes[0]), ("B", other, modes[1])):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            Image.new(mode, size, "white").save(folder / name / f"{number}.png")
+    return {"name": "image_folder", "folder": str(folder / "A"), "paired": str(folder / "B")}
+
+
+def test_pairs_are_brought_in_resized_and_converted(tmp_path: Path) -> None:
+    dataset = pairs(tmp_path / "photos", other=(16, 16))
+    with pytest.raises(DataError, match=r"0.png is 8x8, its paired image 16x16 .*source.size: \[8, 8\]"):
+        run(tmp_path, {"dataset": dataset})
+    stage = run(tmp_path, {"dataset": dataset, "size": [4, 6]})
+    assert (stage.results["image"], stage.results["paired"]) == ("4x6 L", "4x6 RGB")
+    # `mode` is the first image's, `paired_mode` the other's.
+    for options, expected in (
+        ({"mode": "RGB"}, ("RGB", "RGB")),
+        ({"mode": "L"}, ("L", "RGB")),
+        ({"paired_mode": "L"}, ("L", "L")),
+        ({"mode": "RGB", "paired_mode": "L"}, ("RGB", "L")),
+    ):
+        run(tmp_path, {"dataset": dataset, "size": [4, 6], **options})
+        manifest = Manifest.read(tmp_path / "out")
+        assert manifest.image is not None and manifest.paired is not None
+        assert (manifest.image.mode, manifest.paired.mode) == expected
+        assert {name: manifest.origin.get(name) for name in options} == options
+        for record in iter_records(tmp_path / "out"):
+            assert record.paired is not None and record.image.min() == record.paired.min() == 255
+
+
+def test_pairs_of_mixed_modes_and_an_option_for_none(tmp_path: Path) -> None:
+    dataset = pairs(tmp_path / "photos")
+    Image.new("L", (8, 8)).save(tmp_path / "photos" / "B" / "1.png")
+    with pytest.raises(DataError, match=r"paired images of mixed modes: 0.png is RGB, 1.png is L.*paired_mode: L"):
+        run(tmp_path, {"dataset": dataset})
+    run(tmp_path, {"dataset": dataset, "paired_mode": "RGB"})
+    with pytest.raises(DataError, match=r"paired_mode: 0.png has no paired image"):
+        run(tmp_path, {"dataset": {**dataset, "paired": None}, "paired_mode": "L"})
+
+
+def test_a_paired_set_of_ours_is_ingested_again_with_its_pairs(tmp_path: Path) -> None:
+    run(tmp_path, {"dataset": pairs(tmp_path / "photos")}, out="first")
+    run(tmp_path, {"dataset": {"name": "shards", "folder": str(tmp_path / "first")}}, out="second")
+    first, second = (Manifest.read(tmp_path / name) for name in ("first", "second"))
+    assert first.digest == second.digest and second.paired is not None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import re
 import shutil
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def root(finished: Path, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def make(root: Path, *without: str) -> tuple[str, Page]:
+def make(root: Path, *without: str, beside: Sequence[str] = ()) -> tuple[str, Page]:
     roles = ("source", "target", "adapted", "quarantine", "test")
     given: dict[str, Any] = {role: root / "data" / role for role in roles if role not in without}
     reports = root / "reports"
@@ -74,6 +75,7 @@ def make(root: Path, *without: str) -> tuple[str, Page]:
         plots=reports / "plots",
         runs=reports / "runs",
         out=reports / "index.html",
+        beside=beside,
         **given,
     )
     source = (reports / "index.html").read_text()
@@ -189,6 +191,39 @@ def test_a_selected_snapshot_has_a_line_of_its_own(root: Path) -> None:
     assert "no real label used" not in page.text
 
 
+def test_shows_what_each_gate_turned_away(root: Path) -> None:
+    """Counts and thresholds of the origin; examples from quarantine, each under every gate that rejected it."""
+    _, page = make(root)
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert "#turned-away" in links
+    places = {attributes.get("id") for _, attributes in page.tags}
+    assert set(links) <= {f"#{place}" for place in places if place}
+    assert "classifier_agreement min confidence 0.5 80 10 11.1%" in page.text
+    assert "edge_consistency added for boxes threshold 0.2 87 3 3.3%" in page.text
+    assert "near_duplicates – 90 0 0.0%" in page.text
+    assert "classifier_agreement 10 of 10, before and after" in page.text
+    assert "edge_consistency 3 of 3, before and after" in page.text
+    assert "near_duplicates 0 of" not in page.text
+    assert page.text.count("edge_consistency throws away c: it rejects 40% of this class, and 0.0% of the others") == 1
+    assert "throws away" not in page.text.replace("edge_consistency throws away c", "")
+    shown = [a["src"] for tag, a in page.tags if tag == "img" and a.get("alt") == "refined, turned away"]
+    assert len(shown) == 13
+    held = {r.image.tobytes() for r in iter_records(root / "data/quarantine")}
+    assert {decode_png(base64.b64decode((src or "").partition(",")[2])).tobytes() for src in shown} == held
+    for score in ("0.0625", "0.125"):
+        assert score in page.text
+
+
+def test_gates_without_quarantine_and_quarantine_without_names(root: Path) -> None:
+    _, page = make(root, "quarantine")
+    assert "edge_consistency added for boxes threshold 0.2 87 3 3.3%" in page.text
+    assert "before and after" not in page.text
+    _, page = make(root, "adapted")
+    assert "classifier_agreement – – 10 –" in page.text
+    _, page = make(root, "adapted", "quarantine")
+    assert "Turned away" not in page.text
+
+
 def test_wipes_between_the_same_records(root: Path) -> None:
     """The two sheets hold a refined image and the source image it was made from, at the same place."""
     _, page = make(root)
@@ -260,6 +295,39 @@ def test_metrics_of_another_kind_are_named(root: Path, content: dict[str, Any], 
     write_json(root / "reports/metrics.json", content)
     with pytest.raises(AdaptganError, match=says):
         make(root)
+
+
+def test_two_runs_stand_side_by_side(root: Path) -> None:
+    assert "Beside" not in make(root)[1].text
+    other = read_json(root / "reports/metrics.json")
+    other["rows"]["adapted"]["accuracy"] = 0.1234
+    other["realism"]["adapted"]["kid"] = 0.98765
+    write_json(root / "other.json", other)
+    source, page = make(root, beside=[f"Cyc<b>={root / 'other.json'}"])
+    text = page.text[page.text.index("Beside Cyc<b> row") :]
+    text = text[: text.index("Where it errs")]
+    mine = read_json(root / "reports/metrics.json")["rows"]["adapted"]["accuracy"]
+    assert f"{100 * mine:.1f}%" in text and "12.3%" in text
+    assert f"{100 * (0.1234 - mine):+.1f}".replace("-", "−") in text
+    assert "0.9877 ±" in text and "do not compare" not in text
+    assert "--beside Cyc&lt;b&gt;=" in source
+    other["data"]["test"]["digest"] = "0" * 64
+    write_json(root / "other.json", other)
+    assert "test set of Cyc<b> is another" in make(root, beside=[f"Cyc<b>={root / 'other.json'}"])[1].text
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["metrics.json"], "expected `NAME=metrics.json`"),
+        (["=metrics.json"], "expected `NAME=metrics.json`"),
+        (["this run=metrics.json"], "'this run' already"),
+        (["a=nowhere.json"], r"nowhere\.json: there is no such file"),
+    ],
+)
+def test_other_runs_that_cannot_be_shown(root: Path, given: list[str], says: str) -> None:
+    with pytest.raises(AdaptganError, match=says):
+        make(root, beside=given)
 
 
 def test_command_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

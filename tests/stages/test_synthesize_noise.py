@@ -14,7 +14,7 @@ import torch
 
 from adaptgan import load_dataset, load_model
 from adaptgan.components import ComponentSpec
-from adaptgan.data.gates import Verdict
+from adaptgan.data.gates import Trial, Verdict
 from adaptgan.data.images import to_float, to_uint8
 from adaptgan.data.records import Record
 from adaptgan.data.shards import iter_records
@@ -31,12 +31,14 @@ from tests.conftest import write_params
 class BrightEnough:
     """A gate for these tests: the mean must be above a level."""
 
+    name = "bright_enough"
+
     def __init__(self, level: float = -0.5) -> None:
         self.level = level
 
-    def __call__(self, before: torch.Tensor, after: torch.Tensor, labels: torch.Tensor | None) -> Verdict:
-        assert before is after
-        mean_N = after.mean((1, 2, 3))
+    def __call__(self, trial: Trial) -> Verdict:
+        assert trial.from_noise and trial.before_NCHW is trial.after_NCHW
+        mean_N = trial.after_NCHW.mean((1, 2, 3))
         return Verdict(mean_N > self.level, [{"mean": float(m)} for m in mean_N], ["too dark"] * len(mean_N))
 
 

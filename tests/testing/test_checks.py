@@ -49,6 +49,20 @@ NETWORKS: dict[str, tuple[dict[str, Any], tuple[torch.Tensor, ...]]] = {
     "stylegan2_generator": (STYLES, (torch.randn(4, 8),)),
     "stylegan2_discriminator": ({"channels": 8}, ()),
     "private_encoder": ({"widths": [4, 8], "hidden": 16}, ()),
+    "resnet_translator": ({"channels": 4, "blocks": 2}, ()),
+    "stargan_generator": ({"channels": 4, "blocks": 1}, (torch.rand(4, 1, 32, 32) * 2 - 1, LABELS)),
+    "stargan_discriminator": ({"channels": 4}, ()),
+    "unet_translator": ({"channels": 4}, ()),
+    "hourglass_translator": ({"channels": 4, "noise": 8}, (torch.rand(4, 1, 32, 32), torch.randn(4, 8))),
+    "srresnet": ({"scale": 2, "channels": 8, "blocks": 1}, ()),
+    "srgan_discriminator": ({"channels": 4, "levels": 3, "hidden": 8}, ()),
+    "patchgan_discriminator": ({"channels": 4}, ()),
+    "spade_generator": (
+        {"channels": 4, "widest": 2, "hidden": 8, "noise": 6},
+        (torch.rand(4, 3, 32, 32), torch.randn(4, 6)),
+    ),
+    "pixel_da_generator": ({"channels": 8, "blocks": 1}, (torch.rand(4, 1, 32, 32) * 2 - 1, torch.rand(4, 10) * 2 - 1)),
+    "pixel_da_discriminator": ({"channels": 8, "widest": 2}, ()),
     "shared_decoder": ({"channels": 4, "hidden": 16}, (torch.randn(4, 16),)),
 }
 

@@ -17,7 +17,7 @@ from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import Losses, Method, OptimizerOptions, Phase
 from adaptgan.plugins import plugins
-from adaptgan.testing import check_method
+from adaptgan.testing import check_method, tiny_info
 from adaptgan.training.statistics import NonFiniteLoss
 
 SMALL = {"name": "conv_classifier", "widths": [8, 8], "hidden": 16}
@@ -118,6 +118,35 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "augmentation": {"name": "ada", "kimg": 0.1, "interval": 2},
         "truncation": 0.7,
     },
+    "cyclegan": {
+        "generator": {"name": "resnet_translator", "channels": 4, "blocks": 1},
+        "back_generator": {"name": "unet_translator", "channels": 4},
+        "discriminator": {"name": "patchgan_discriminator", "channels": 4, "depth": 1},
+        "back_discriminator": {"name": "patch_discriminator", "layers": "strided", "channels": 4},
+        "history": 10,
+        "semantic": 0.1,
+        "ema": 0.5,
+    },
+    "class_translator": {
+        "generator": {"name": "hourglass_translator", "channels": 8, "noise": 8},
+        "discriminator": {"name": "dcgan_discriminator", "channels": 8, "norm": "none", "conditional": "projection"},
+        "jitter": {"name": "warp"},
+        "content": 0.1,
+        "semantic": 0.1,
+    },
+    "pixel_da": {
+        "classifier": SMALL,
+        "generator": {"name": "pixel_da_generator", "channels": 8, "blocks": 1},
+        "discriminator": {"name": "pixel_da_discriminator", "channels": 8, "widest": 2},
+        "content": 1.0,
+    },
+    "cut": {
+        "generator": {"name": "resnet_translator", "channels": 4, "blocks": 1},
+        "discriminator": {"name": "patchgan_discriminator", "channels": 4, "depth": 2},
+        "features": 16,
+        "patches": 16,
+        "semantic": 1.0,
+    },
     "simgan": {
         "refiner": {"name": "simgan_refiner", "channels": 8, "blocks": 1},
         "discriminator": {"name": "patch_discriminator", "layers": "strided", "channels": 8},
@@ -126,7 +155,48 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "history": 16,
         "semantic": 1.0,
     },
+    "stargan": {
+        "generator": {"name": "stargan_generator", "channels": 4, "blocks": 1},
+        "discriminator": {"name": "stargan_discriminator", "channels": 4, "depth": 3},
+        "semantic": 0.1,
+        "repeats": 2,
+        "ema": 0.5,
+    },
+    "srgan": {
+        "generator": {"name": "srresnet", "channels": 8, "blocks": 1, "scale": 2},
+        "discriminator": {"name": "srgan_discriminator", "channels": 4, "levels": 3, "hidden": 8},
+        "content": "guard",
+        "semantic": 0.1,
+        "jitter": "warp",
+        "pretrain": 0.5,
+        "ema": 0.5,
+    },
+    "pix2pix": {
+        "generator": {"name": "unet_translator", "channels": 4},
+        "discriminator": {"name": "patchgan_discriminator", "channels": 4, "conditional": True},
+        "jitter": "warp",
+        "history": 8,
+    },
+    "spade": {
+        "generator": {"name": "spade_generator", "channels": 4, "widest": 2, "hidden": 8, "noise": 6},
+        "discriminator": {
+            "name": "patchgan_discriminator",
+            "channels": 4,
+            "depth": 1,
+            "conditional": True,
+            "scales": 2,
+            "spectral_normalization": True,
+        },
+        "encoder": {"name": "conv_encoder", "channels": 4, "noise": 6},
+        "l1": 1.0,
+        "ema": 0.5,
+    },
 }
+INFOS: dict[str, DataInfo] = {
+    "pix2pix": tiny_info(paired=3),
+    "spade": tiny_info(task="segmentation"),
+}
+"""The data of methods that need other than plain images."""
 
 
 def test_all_built_in_methods_are_checked() -> None:
@@ -136,7 +206,7 @@ def test_all_built_in_methods_are_checked() -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_built_in_methods_conform(name: str) -> None:
-    method = check_method({"name": name, **CONFIGS[name]})
+    method = check_method({"name": name, **CONFIGS[name]}, info=INFOS.get(name))
     assert not method.training
 
 

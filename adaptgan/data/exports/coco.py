@@ -20,12 +20,15 @@ class CocoExporter:
 
     A box takes its category from `objects: {categories}`, or else from the record's label. A mask without boxes gives
     one entry for each of its classes, as uncompressed run lengths; the only class of a labelled image takes the label's
-    name. What COCO has no place for is kept under `adaptgan` in each image's entry.
+    name. What COCO has no place for is kept under `adaptgan` in each image's entry. Paired images are
+    `paired/*.png`, of the same names.
     """
 
     def export(self, reader: ShardReader, folder: Path) -> None:
         """Write a data set into an existing empty folder."""
         (folder / "images").mkdir()
+        if reader.manifest.paired:
+            (folder / "paired").mkdir()
         classes = reader.manifest.classes
         names = list(classes)
         images: list[dict[str, Any]] = []
@@ -33,6 +36,8 @@ class CocoExporter:
         for number, record in enumerate(reader.records(), 1):
             name = f"{record.key}.png"
             (folder / "images" / name).write_bytes(encode_png(record.image))
+            if record.paired is not None:
+                (folder / "paired" / name).write_bytes(encode_png(record.paired))
             height, width = record.image.shape[:2]
             entry = {"id": number, "file_name": name, "width": width, "height": height}
             images.append({**entry, **({"adaptgan": kept} if (kept := notes(record)) else {})})

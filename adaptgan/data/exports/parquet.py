@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from adaptgan.data.images import encode_png
@@ -16,6 +17,8 @@ from adaptgan.data.shards import ShardReader
 
 class ParquetExporter:
     """Parquet files with the columns image (bytes and path), label, key, annotations and provenance (JSON text).
+
+    Where there are paired images, they are in a column `paired` of the same kind as `image`.
 
     `datasets.load_dataset("parquet", …)` shows the images and class names: the schema carries its features.
 
@@ -31,7 +34,7 @@ class ParquetExporter:
         import pyarrow as pa
         from pyarrow import parquet
 
-        schema = _schema(reader.manifest.classes)
+        schema = _schema(reader.manifest.classes, reader.manifest.paired is not None)
         records = reader.records()
         files = -(-reader.manifest.count // self.records_per_file)
         (folder / "data").mkdir()
@@ -43,8 +46,10 @@ class ParquetExporter:
 
 
 def _row(record: Record) -> dict[str, Any]:
+    paired = {} if record.paired is None else {"paired": _picture(record.paired, f"{record.key}.paired.png")}
     return {
-        "image": {"bytes": encode_png(record.image), "path": f"{record.key}.png"},
+        "image": _picture(record.image, f"{record.key}.png"),
+        **paired,
         "label": record.label,
         "key": record.key,
         "annotations": json.dumps(record.annotations, ensure_ascii=False, sort_keys=True),
@@ -52,15 +57,22 @@ def _row(record: Record) -> dict[str, Any]:
     }
 
 
-def _schema(classes: tuple[str, ...]) -> Any:
+def _picture(image: np.ndarray, path: str) -> dict[str, Any]:
+    return {"bytes": encode_png(image), "path": path}
+
+
+def _schema(classes: tuple[str, ...], paired: bool) -> Any:
     import pyarrow as pa
 
     text = {"dtype": "string", "_type": "Value"}
     label = {"names": list(classes), "_type": "ClassLabel"} if classes else {"dtype": "int64", "_type": "Value"}
-    features = {"image": {"_type": "Image"}, "label": label, "key": text, "annotations": text, "provenance": text}
+    picture = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+    images = ("image", "paired") if paired else ("image",)
+    features: dict[str, Any] = {name: {"_type": "Image"} for name in images}
+    features |= {"label": label, "key": text, "annotations": text, "provenance": text}
     return pa.schema(
         [
-            pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
+            *(pa.field(name, picture) for name in images),
             pa.field("label", pa.int64()),
             pa.field("key", pa.string()),
             pa.field("annotations", pa.string()),

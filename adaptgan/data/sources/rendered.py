@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
@@ -116,9 +116,14 @@ class RenderedDigits:
         return (self._record(number, split, seed) for number in range(self.total))
 
     def _record(self, number: int, split: str, seed: int) -> Record:
-        draw = generator("rendered_digits", seed, split, number)
-        face = self.faces[int(draw.integers(len(self.faces)))]
         label = number % len(DIGITS)
+        image, provenance = self.drawn(label, generator("rendered_digits", seed, split, number))
+        shown = 255 - image if self.invert else image
+        return Record(f"digit_{number:06d}", shown, label, measured(image, self.annotate), provenance)
+
+    def drawn(self, digit: int, draw: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]:
+        """One digit, bright on black, uint8 (S, S), and how it came about."""
+        face = self.faces[int(draw.integers(len(self.faces)))]
         turn, slant, height, aspect = (
             float(draw.uniform(low, high))
             for low, high in (
@@ -131,7 +136,7 @@ class RenderedDigits:
         right, down = (float(value) for value in draw.uniform(-self.jitter, self.jitter, 2))
         # Half-pixel steps of pen width: each glyph is drawn once per width and kept.
         pen = round(float(draw.uniform(*self.stroke)) * _SUPER / 2) * 2
-        image = self._place(self._glyph(face, label, pen), turn, slant, height, aspect, right, down)
+        image = self._place(self._glyph(face, digit, pen), turn, slant, height, aspect, right, down)
         provenance = {
             "font": face.name,
             "stroke": pen / _SUPER,
@@ -141,8 +146,7 @@ class RenderedDigits:
             "aspect": round(aspect, 3),
             "shift": [round(right, 2), round(down, 2)],
         }
-        shown = 255 - image if self.invert else image
-        return Record(f"digit_{number:06d}", shown, label, measured(image, self.annotate), provenance)
+        return image, provenance
 
     def _place(
         self, glyph: np.ndarray, turn: float, slant: float, height: float, aspect: float, right: float, down: float

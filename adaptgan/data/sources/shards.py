@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from adaptgan.data.manifest import NAME
 from adaptgan.data.records import Record
 from adaptgan.data.shards import ShardReader
@@ -19,9 +21,9 @@ from adaptgan.errors import DataError, nearest
 class Shards:
     """Records of a folder of .tar files, read in the order of their names and never unpacked to disk.
 
-    A data set of ours is copied with annotations and provenance, a sealed one without labels. In other tars, files
-    that share a name up to the first dot are one record: an image, and perhaps `.json` (its `label`; the rest are
-    annotations) or `.cls` (a class number or name).
+    A data set of ours is copied with annotations, provenance and paired images, a sealed one without labels. In other
+    tars, files that share a name up to the first dot are one record: an image, and perhaps `.json` (its `label`; the
+    rest are annotations), `.cls` (a class number or name) or a paired image (`.paired.png`, or another format).
 
     Args:
         folder: where the tars are.
@@ -80,10 +82,14 @@ class Shards:
                 if isinstance(image, Corrupt):
                     yield image
                     continue
+                paired = _paired(files, where)
+                if isinstance(paired, Corrupt):
+                    yield paired
+                    continue
                 content, label = _content(files, where), _label(files, where)
                 number = None if label is None else self.classes.index(_name(label, self.classes, where))
                 annotations = {key: value for key, value in content.items() if key != "label"}
-                yield Record(keys.key(name), image, number, annotations, {"file": where})
+                yield Record(keys.key(name), image, number, annotations, {"file": where}, paired)
 
     def _classes(self, found: set[Any]) -> tuple[str, ...]:
         if self.classes:
@@ -122,6 +128,14 @@ def _samples(tar: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
         raise DataError(f"{tar}: this tar file is damaged: {error}.") from None
     if files:
         yield current, files
+
+
+def _paired(files: dict[str, bytes], where: str) -> np.ndarray | Corrupt | None:
+    """The image under `.paired.png` or another format's ending."""
+    found = [name for name in files if name.startswith("paired.") and name.removeprefix("paired") in EXTENSIONS]
+    if len(found) > 1:
+        return Corrupt(where, f"expected one paired image, found {', '.join(found)}")
+    return open_image(files[found[0]], f"{where}, its paired image") if found else None
 
 
 def _labels(tar: Path) -> Iterator[tuple[str, int | str | None]]:

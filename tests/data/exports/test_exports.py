@@ -161,3 +161,57 @@ def test_coco_writes_masks_as_run_lengths(tmp_path: Path) -> None:
         runs = item["segmentation"]["counts"]
         filled = np.repeat([number % 2 for number in range(len(runs))], runs).reshape(8, 6).T
         np.testing.assert_array_equal(filled == 1, mask)
+
+
+@pytest.fixture(params=["labelled", "bare"])
+def paired(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Four grey records with colour pairs."""
+    draw = np.random.default_rng(0)
+    folder = tmp_path / "paired"
+    folder.mkdir()
+    with ShardWriter(folder, ["a", "b"] if request.param == "labelled" else []) as writer:
+        for number in range(4):
+            image, other = draw.integers(0, 256, (8, 9), np.uint8), draw.integers(0, 256, (8, 9, 3), np.uint8)
+            label = number % 2 if request.param == "labelled" else None
+            writer.write(Record(f"r{number}", image, label, {}, {"n": number}, other))
+    return folder
+
+
+def test_pairs_go_out_as_image_files_and_come_back(paired: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(paired, "image_folder", out)
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "images", "metadata.jsonl", "paired"]
+    by_metadata = list(ImageFolder(str(out)).records("train", 0))
+    by_folders = list(ImageFolder(str(out / "images"), paired=str(out / "paired")).records("train", 0))
+    rows = hugging_face(tmp_path / "cache", str(out))
+    assert len(rows) == len(by_folders) == 4
+    shown = {row["provenance"]["n"]: row for row in rows}
+    for number, (record, back) in enumerate(zip(iter_records(paired), by_metadata, strict=True)):
+        assert isinstance(back, Record) and back.label == record.label
+        for one, other in ((back.image, record.image), (back.paired, record.paired)):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(np.asarray(shown[number]["image"]), record.image)
+        np.testing.assert_array_equal(np.asarray(shown[number]["paired"]), record.paired)
+    found = {one.provenance["file"].split("/")[-1]: one for one in by_folders if isinstance(one, Record)}
+    for record in iter_records(paired):
+        np.testing.assert_array_equal(found[f"{record.key}.png"].paired, record.paired)
+
+
+def test_pairs_go_out_as_parquet_and_coco(paired: Path, tmp_path: Path) -> None:
+    export(paired, "parquet", tmp_path / "out")
+    rows = hugging_face(tmp_path / "cache", "parquet", data_dir=str(tmp_path / "out" / "data"))
+    export(paired, "coco", tmp_path / "coco")
+    names = [entry["file_name"] for entry in json.loads((tmp_path / "coco" / "annotations.json").read_text())["images"]]
+    for row, record, name in zip(rows, iter_records(paired), names, strict=True):
+        np.testing.assert_array_equal(np.asarray(row["paired"]), record.paired)
+        np.testing.assert_array_equal(np.asarray(row["image"]), record.image)
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "coco" / "paired" / name)), record.paired)
+
+
+def test_without_pairs_nothing_tells_of_them(annotated: Path, tmp_path: Path) -> None:
+    for kind in ("image_folder", "parquet", "coco"):
+        export(annotated, kind, tmp_path / kind)
+        assert not (tmp_path / kind / "paired").exists()
+    from pyarrow import parquet
+
+    assert "paired" not in parquet.read_schema(next((tmp_path / "parquet" / "data").iterdir())).names

@@ -1,0 +1,232 @@
+"""PixelDA: unsupervised pixel-level domain adaptation with generative adversarial networks (Bousmalis et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from adaptgan.components import nested
+from adaptgan.data.augmentation import Augmentation, Identity
+from adaptgan.data.batch import Batch
+from adaptgan.data.randomness import uniform
+from adaptgan.datainfo import DataInfo
+from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
+from adaptgan.methods.generative import watch
+from adaptgan.methods.tasks import task_of
+from adaptgan.methods.two_domains import BatchNormMode, forward_domains
+from adaptgan.networks.layers import frozen_statistics
+from adaptgan.objectives.adversarial import Adversarial, precise
+from adaptgan.objectives.separation import simse
+from adaptgan.training.ema import EMA
+
+NOISE = 77
+"""The view of a record's seed that its noise is drawn from; augmentations have the small numbers."""
+
+
+class PixelDA(ClassifierMethod):
+    """A generator G makes source images look real while the task's network T learns from what it makes. §3, eq. 1–3:
+
+        min_θG,θT max_θD  α L_d(D, G) + β L_t(T, G) + γ L_c(G), in two alternating steps:
+
+        z ~ U(−1, 1)^Z, labelled x, y of the source, real images x_t
+        θ_D, θ_T minimize  α (ℓ_real(D(x_t)) + ℓ_fake(D(G(x, z)))) + β (ℓ_task(T(G(x, z)), y) + ℓ_task(T(x), y))
+        θ_G minimizes      α′ ℓ_gen(D(G(x, z))) + β′ ℓ_task(T(G(x, z)), y) + γ L_c
+
+    The product is both: T predicts on real images, G translates. D and T share no weights, so that under Adam only α′ :
+    β′ : γ matter; the paper's code has weights of their own in G's step, which are the defaults here.
+
+    L_c is the content similarity (eq. 5), the masked pairwise mean squared error ‖d‖²/k − (Σd)²/k² over the k values
+    of d = (x − G(x, z)) ∘ m: what is in the foreground m may change its light as a whole, not its form. The paper has m
+    from the renderer; here it is what is brighter than `foreground` in x, the labelled pixels in a segmentation, and
+    everything otherwise. Digits on photographs need none of it (γ = 0), as in the paper.
+
+    Beyond the paper: T sees all images through `augmentation` (one draw for x and G(x, z)); `jitter`, small random
+    warps of x before G; and averages of G's and T's weights, which translate and predict.
+
+    Args:
+        data: what is learned.
+        generator: G, called with images and noise, which has `n_noise`, Z.
+        discriminator: D; its logits may be a map.
+        classifier: T.
+        augmentation: what is done to all images before T sees them; it must be differentiable.
+        adversarial: ℓ; the paper's cross-entropy, with G descending −log D as in its code.
+        domain: α, of D's loss; this and the next three are those of the paper's MNIST-M, from its code.
+        task: β, of T's loss.
+        generator_domain: α′, of G's adversarial loss.
+        generator_task: β′, of the task loss that reaches G.
+        content: γ.
+        foreground: pixels of x with a channel above this are m; without it, all.
+        jitter: random changes of x before G sees it, in training and in `translate`.
+        batch_norm: T's statistics over source and generated images together (`joint`) or each their own (`separate`):
+            the running ones, which predict, then follow the generated images.
+        label_smoothing: share of the label spread over all classes; the paper has none.
+        ema: decay of the averages; the paper has none.
+        optimizer: how D and T learn.
+        generator_optimizer: how G learns; the paper's code halves neither rate in less than 270,000 steps.
+    """
+
+    needs_target = True
+    takes_labelled = True
+    tasks = ("classification", "regression", "segmentation")
+    training_only = ("generator", "discriminator", "classifier")
+
+    def __init__(
+        self,
+        data: DataInfo,
+        generator: nn.Module = nested("network", "pixel_da_generator"),
+        discriminator: nn.Module = nested("network", "pixel_da_discriminator"),
+        classifier: nn.Module = nested("network", "conv_classifier"),
+        augmentation: Augmentation = nested("augmentation", "warp"),
+        adversarial: Adversarial = nested("objective", "non_saturating"),
+        domain: float = 0.13,
+        task: float = 1.0,
+        generator_domain: float = 0.011,
+        generator_task: float = 0.01,
+        content: float = 0.0,
+        foreground: float | None = None,
+        jitter: Augmentation = nested("augmentation", "none"),
+        batch_norm: BatchNormMode = "separate",
+        label_smoothing: float = 0.0,
+        ema: float = 0.0,
+        optimizer: OptimizerOptions = OptimizerOptions("adam", lr=1e-3, betas=(0.5, 0.999), clip=5.0),
+        generator_optimizer: OptimizerOptions = OptimizerOptions("adam", lr=1e-3, betas=(0.5, 0.999), clip=5.0),
+    ) -> None:
+        super().__init__()
+        self.generator, self.discriminator, self.classifier = generator, discriminator, classifier
+        self.average, self.teacher = EMA(generator, ema), EMA(classifier, ema)
+        self.n_noise = int(generator.n_noise)  # type: ignore[arg-type]
+        self.by_batch = bool(getattr(discriminator, "by_batch", False))
+        self.augmentation, self.adversarial = augmentation, adversarial
+        self.domain, self.generator_domain = domain, generator_domain
+        self.task_weight, self.generator_task = task, generator_task
+        self.content, self.foreground = content, foreground
+        self.jitter, self.moves_pixels = jitter, not isinstance(jitter, Identity)
+        self.batch_norm = batch_norm
+        self.task, self.optimizer, self.generator_optimizer = (
+            task_of(data, label_smoothing),
+            optimizer,
+            generator_optimizer,
+        )
+
+    def phases(self) -> Sequence[Phase]:
+        """The two steps of §3.1."""
+        learn = Phase(
+            "discriminator_and_task",
+            ("discriminator", "classifier"),
+            self.discriminator_and_task_loss,
+            self.optimizer,
+            keeps=("generator",),
+            after=self.follow_task,
+        )
+        generate = Phase(
+            "generator", ("generator",), self.generator_loss, self.generator_optimizer, after=self.follow_generator
+        )
+        return [learn, generate]
+
+    def discriminator_and_task_loss(self, batch: Batch) -> Losses:
+        """α (ℓ_real(D(x_t)) + ℓ_fake(D(G(x, z)))) + β (ℓ_task(T(G(x, z)), y) + ℓ_task(T(x), y))."""
+        fake, real, y = self.fake(batch).detach(), batch.real.images_NCHW, batch.source.labels
+        real_logits, fake_logits = self.judge(real, fake)
+        watch(batch, real_logits, fake_logits, real, fake)
+        (outputs, _), (outputs_fake, _) = forward_domains(
+            self.classifier, self.seen(batch, self.synthetic(batch)), self.seen(batch, fake), self.batch_norm
+        )
+        return {
+            "real": self.domain * self.adversarial.real(real_logits).mean(),
+            "generated": self.domain * self.adversarial.fake(fake_logits).mean(),
+            "task": self.task_weight * self.task.loss(outputs, y),
+            "task_generated": self.task_weight * self.task.loss(outputs_fake, y),
+            **self.labelled_loss(batch),
+        }
+
+    def generator_loss(self, batch: Batch) -> Losses:
+        """α′ ℓ_gen(D(G(x, z))) + β′ ℓ_task(T(G(x, z)), y) + γ L_c."""
+        fake = self.fake(batch)
+        with frozen_statistics(self.classifier):
+            outputs = self.classifier(self.seen(batch, fake))
+        losses = {
+            "adversarial": self.generator_domain * self.adversarial.generator(precise(self.discriminator(fake))).mean(),
+            "task": self.generator_task * self.task.loss(outputs, batch.source.labels),
+        }
+        if self.content:
+            losses["content"] = self.content * self.content_similarity(batch, fake)
+        return losses
+
+    def judge(self, real: torch.Tensor, fake: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """D's logits: separate batches where D normalizes by them, else one."""
+        if self.by_batch:
+            return precise(self.discriminator(real)), precise(self.discriminator(fake))
+        logits = precise(self.discriminator(torch.cat([real, fake])))
+        return logits[: len(real)], logits[len(real) :]
+
+    def content_similarity(self, batch: Batch, fake: torch.Tensor) -> torch.Tensor:
+        """L_c, mean over the batch."""
+        x = self.synthetic(batch)
+        m_N1HW = self.mask(batch, x)
+        return simse(x * m_N1HW, fake * m_N1HW).mean()
+
+    def mask(self, batch: Batch, x_NCHW: torch.Tensor) -> torch.Tensor:
+        """m, 1 in the foreground and 0 elsewhere, (N, 1, H, W)."""
+        if self.task.name == "segmentation":
+            return (batch.source.labels[:, None] > 0).to(x_NCHW.dtype)
+        if self.foreground is None:
+            return torch.ones_like(x_NCHW[:, :1])
+        return (x_NCHW.amax(1, keepdim=True) > self.foreground).to(x_NCHW.dtype)
+
+    def synthetic(self, batch: Batch) -> torch.Tensor:
+        """x: the source images, jittered once for all that look at them."""
+        if "synthetic" not in batch.shared:
+            batch.shared["synthetic"] = self.jitter(batch.source.images_NCHW, batch.source.seeds_N)
+        x_NCHW: torch.Tensor = batch.shared["synthetic"]
+        return x_NCHW
+
+    def fake(self, batch: Batch) -> torch.Tensor:
+        """G(x, z), made once for both steps."""
+        if "fake" not in batch.shared:
+            x = self.synthetic(batch)
+            z_NZ = 2 * torch.rand(len(x), self.n_noise, device=x.device) - 1
+            batch.shared["fake"] = self.generator(x, z_NZ)
+        fake_NCHW: torch.Tensor = batch.shared["fake"]
+        return fake_NCHW
+
+    def seen(self, batch: Batch, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """What T sees of source images or of what was made from them: augmented alike."""
+        changed_NCHW: torch.Tensor = self.augmentation(images_NCHW, batch.source.seeds_N, view=1)
+        return changed_NCHW
+
+    def follow_task(self, batch: Batch) -> None:
+        """The average that predicts follows T."""
+        self.teacher.update(self.classifier)
+
+    def follow_generator(self, batch: Batch) -> None:
+        """The average that translates follows G."""
+        self.average.update(self.generator)
+
+    def predictor(self) -> nn.Module:
+        """The averaged T."""
+        return self.teacher
+
+    def translate(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor | None = None) -> torch.Tensor:
+        """G(x, z), NCHW in [-1, 1].
+
+        `seeds_N` decide jitter and noise; without them there is no jitter, and noise of the global generator.
+        """
+        if seeds_N is None:
+            z_NZ = torch.rand(len(images_NCHW), self.n_noise, device=images_NCHW.device)
+        else:
+            images_NCHW = self.jitter(images_NCHW, seeds_N)
+            z_NZ = uniform(seeds_N, NOISE, self.n_noise)
+        translated_NCHW: torch.Tensor = self.average(images_NCHW, 2 * z_NZ - 1)
+        return translated_NCHW
+
+    def samples(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Source images, each with two draws of the noise, and real ones."""
+        x, seeds = batch.source.images_NCHW[:16], batch.source.seeds_N[:16]
+        return {
+            "source": x,
+            "translated": self.translate(x, seeds),
+            "other noise": self.translate(x, seeds + 1),
+            "real": batch.real.images_NCHW[:16],
+        }

@@ -1,0 +1,427 @@
+"""A CycleGAN step against a textbook PyTorch loop of the same networks and mathematics: `python bench/cyclegan.py`.
+
+The textbook loop is what the authors' code and tutorials show: NCHW in float32, `nn.InstanceNorm2d` and
+`nn.ReflectionPad2d`, six passes through the generators, each discriminator three times (fooled, real, made), a history
+that goes through images one by one, Adam as it comes, `.item()` of every loss. Ours is what `adaptgan train` drives:
+bf16 where the processor computes in it, channels last, fused Adam, images made once and judged together, networks
+compiled with `training.compile`. Each gain has a side of its own. First the losses of both are compared over 20 steps
+in float32; then all sides take turns of a few steps in one process, so that a busy machine slows all of them.
+
+    python bench/cyclegan.py [--rounds 5] [--chunk 1] [--threads 1] [--no-compile]
+    python bench/cyclegan.py --device cuda
+
+On a CPU: 128², 6 blocks, 32 channels, batch 4. On a GPU: 256², 9 blocks, 64 channels, batch 1 and 8, and the most
+memory that tensors held. Prints Markdown tables for bench/RESULTS.md: medians over the rounds, and the median of the
+ratios within a round, in processor time and in wall-clock time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from adaptgan.data.batch import Batch, Side
+from adaptgan.datainfo import DataInfo
+from adaptgan.methods.base import Guard
+from adaptgan.methods.cyclegan import CycleGAN
+from adaptgan.plugins import components
+from adaptgan.training.devices import make_fabric, pick_precision
+from adaptgan.training.engine import Engine
+from adaptgan.training.seeding import seed_all
+
+STEPS = 100_000
+"""Of a training that is never finished."""
+IMAGES = 64
+"""Of each domain, noise in memory: loading is measured elsewhere."""
+CLOSE = 0.02
+"""Difference of two losses, as a share of their mean, that still counts as rounding after 20 steps in float32."""
+CPU = torch.device("cpu")
+
+Draw = Callable[[int, int], list[int | None]]
+"""For a batch of so many images and a history of so many: each image's place, or None for those that pass by."""
+
+
+def generator(channels: int, width: int, blocks: int) -> nn.Sequential:
+    """The authors' ResNet, for images of so many channels."""
+
+    def active(count: int) -> list[nn.Module]:
+        return [nn.InstanceNorm2d(count), nn.ReLU(inplace=True)]
+
+    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), *active(width)]
+    for inside in (width, 2 * width):
+        layers += [nn.Conv2d(inside, 2 * inside, 3, stride=2, padding=1), *active(2 * inside)]
+    layers += [Block(4 * width) for _ in range(blocks)]
+    for inside in (4 * width, 2 * width):
+        up = nn.ConvTranspose2d(inside, inside // 2, 3, stride=2, padding=1, output_padding=1)
+        layers += [up, *active(inside // 2)]
+    return nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh())
+
+
+class Block(nn.Module):
+    """x + norm(conv(relu(norm(conv(x)))))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        once = [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+        again = [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+        self.layers = nn.Sequential(*once, nn.ReLU(inplace=True), *again)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = x + self.layers(x)
+        return result
+
+
+def discriminator(channels: int, width: int, depth: int) -> nn.Sequential:
+    """The authors' PatchGAN."""
+    widths = [width * min(8, 2**level) for level in range(depth + 1)]
+    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+    for level, (inside, outside) in enumerate(itertools.pairwise(widths), 1):
+        conv = nn.Conv2d(inside, outside, 4, 2 if level < depth else 1, 1)
+        layers += [conv, nn.InstanceNorm2d(outside), nn.LeakyReLU(0.2, inplace=True)]
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+
+
+def same_weights(book: nn.Module, ours: nn.Module) -> nn.Module:
+    """Ours', layer by layer; a bias that ours leave out, since a norm follows, begins at 0."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    pairs = zip(
+        [module for module in book.modules() if isinstance(module, kinds)],
+        [module for module in ours.modules() if isinstance(module, kinds)],
+        strict=True,
+    )
+    with torch.no_grad():
+        for mine, theirs in pairs:
+            mine.weight.copy_(theirs.weight)
+            assert mine.bias is not None
+            mine.bias.zero_() if theirs.bias is None else mine.bias.copy_(theirs.bias)
+    return book
+
+
+class ImagePool:
+    """The authors' history: images in a list, one by one.
+
+    Args:
+        capacity: how many it holds.
+        draw: where images go once it is full; a coin for each, and any place, when not given.
+    """
+
+    def __init__(self, capacity: int, draw: Draw | None = None) -> None:
+        self.capacity, self.draw, self.images = capacity, draw or self._any, list[torch.Tensor]()
+
+    def _any(self, count: int, stored: int) -> list[int | None]:
+        return [random.randrange(self.capacity) if random.random() < 0.5 else None for _ in range(count)]
+
+    def query(self, fresh: torch.Tensor) -> torch.Tensor:
+        """What the discriminator gets."""
+        returned = []
+        places = iter(self.draw(len(fresh), len(self.images)))
+        for image in fresh:
+            if len(self.images) < self.capacity:
+                self.images.append(image)
+                returned.append(image)
+                continue
+            place = next(places)
+            if place is None:
+                returned.append(image)
+            else:
+                returned.append(self.images[place])
+                self.images[place] = image
+        return torch.stack(returned)
+
+
+class Textbook:
+    """CycleGAN in plain PyTorch.
+
+    Args:
+        networks: G, F, D_Y and D_X.
+        steps: of the whole training, for the rate's decay.
+        capacity: of each history.
+        draw: what decides where images of a history go.
+    """
+
+    def __init__(self, networks: list[nn.Module], steps: int, capacity: int = 50, draw: Draw | None = None) -> None:
+        self.g, self.f, self.d_y, self.d_x = networks
+        self.pool_y, self.pool_x = ImagePool(capacity, draw), ImagePool(capacity, draw)
+        makers = [*self.g.parameters(), *self.f.parameters()]
+        judges = [*self.d_y.parameters(), *self.d_x.parameters()]
+        self.for_makers, self.for_judges = (torch.optim.Adam(p, 2e-4, betas=(0.5, 0.999)) for p in (makers, judges))
+        decay = lambda step: min(1.0, 2 - 2 * step / steps)  # noqa: E731 - as the authors write it
+        self.schedules = [torch.optim.lr_scheduler.LambdaLR(one, decay) for one in (self.for_makers, self.for_judges)]
+        self.mse, self.l1 = nn.MSELoss(), nn.L1Loss()
+
+    def against(self, logits: torch.Tensor, wanted: float) -> torch.Tensor:
+        """The least-squares GAN's loss."""
+        loss: torch.Tensor = self.mse(logits, torch.full_like(logits, wanted))
+        return loss
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
+        """One step; its losses by the names that ours have."""
+        for judge in (self.d_y, self.d_x):
+            judge.requires_grad_(False)
+        self.for_makers.zero_grad()
+        losses = {"generators/identity": 5.0 * self.l1(self.g(y), y)}
+        losses["generators/back_identity"] = 5.0 * self.l1(self.f(x), x)
+        made, back = self.g(x), self.f(y)
+        losses["generators/adversarial"] = self.against(self.d_y(made), 1.0)
+        losses["generators/back_adversarial"] = self.against(self.d_x(back), 1.0)
+        losses["generators/cycle"] = 10.0 * self.l1(self.f(made), x)
+        losses["generators/back_cycle"] = 10.0 * self.l1(self.g(back), y)
+        sum(losses.values(), torch.zeros((), device=x.device)).backward()
+        self.for_makers.step()
+        for judge in (self.d_y, self.d_x):
+            judge.requires_grad_(True)
+        self.for_judges.zero_grad()
+        y_side = ("discriminator", self.d_y, self.pool_y, y, made)
+        x_side = ("back_discriminator", self.d_x, self.pool_x, x, back)
+        for name, judge, pool, real, fake in (y_side, x_side):
+            losses[f"{name}/real"] = 0.5 * self.against(judge(real), 1.0)
+            losses[f"{name}/translated"] = 0.5 * self.against(judge(pool.query(fake.detach())), 0.0)
+            (losses[f"{name}/real"] + losses[f"{name}/translated"]).backward()
+        self.for_judges.step()
+        for schedule in self.schedules:
+            schedule.step()
+        return {name: value.item() for name, value in losses.items()}
+
+
+@dataclass
+class Case:
+    """Sizes of everything.
+
+    Attributes:
+        size: sides of the images.
+        batch: images of each domain in a step.
+        channels: of the generators' first layer.
+        blocks: of the generators.
+        patches: channels of the discriminators' first layer.
+        depth: of the discriminators.
+        history: images in each history.
+    """
+
+    size: int = 128
+    batch: int = 4
+    channels: int = 32
+    blocks: int = 6
+    patches: int = 64
+    depth: int = 3
+    history: int = 50
+
+    def method(self) -> CycleGAN:
+        """Ours, with the paper's weights."""
+        makes = {"name": "resnet_translator", "channels": self.channels, "blocks": self.blocks}
+        judges = {"name": "patchgan_discriminator", "channels": self.patches, "depth": self.depth}
+        players = {"generator": makes, "back_generator": makes, "discriminator": judges, "back_discriminator": judges}
+        info = DataInfo(3, self.size, self.size)
+        seed_all(0, "weights")
+        config = {"name": "cyclegan", "history": self.history, **players}
+        method: CycleGAN = components().build("method", config, "cyclegan", [info, Guard()])
+        method.info = info
+        return method
+
+    def textbook(self, device: torch.device, steps: int = STEPS, draw: Draw | None = None) -> Textbook:
+        """The textbook's, with the weights that ours begin with."""
+        ours = self.method()
+        makes = [generator(3, self.channels, self.blocks) for _ in range(2)]
+        judges = [discriminator(3, self.patches, self.depth) for _ in range(2)]
+        theirs = [ours.generator, ours.back_generator, ours.discriminator, ours.back_discriminator]
+        networks = [same_weights(*pair).to(device) for pair in zip([*makes, *judges], theirs, strict=True)]
+        return Textbook(networks, steps, self.history, draw)
+
+    def images(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both domains in [-1, 1]: noise of two scales."""
+        source = torch.Generator().manual_seed(0)
+        coarse, fine = (torch.rand(2 * IMAGES, 3, size, size, generator=source) for size in (8, self.size))
+        mixed = 1.4 * nn.functional.interpolate(coarse, self.size, mode="bilinear") + 0.6 * fine - 1
+        mixed[IMAGES:] = mixed[IMAGES:].clamp(-0.3, 0.3) / 0.3
+        return mixed[:IMAGES].to(device), mixed[IMAGES:].to(device)
+
+
+def as_ours(count: int, stored: int, capacity: int) -> list[int | None]:
+    """What `ImageHistory.swap` draws from torch's generator, for those images that no longer fit in."""
+    free = capacity - stored
+    order = [place for place in torch.randperm(capacity).tolist() if place < stored]
+    coins = (torch.rand(count) < 0.5).tolist()
+    return [order[i] if coins[free + i] else None for i in range(count - free)]
+
+
+def agreement(
+    case: Case, steps: int = 20, method: CycleGAN | None = None
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Each loss of every step, of ours and of the textbook: float32, equal weights, images and draws."""
+    engine = Engine(make_fabric(CPU, "32-true"), (method or case.method()).train(), steps)
+    book = case.textbook(CPU, steps, lambda count, stored: as_ours(count, stored, case.history))
+    x, y = case.images(CPU)
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for number in range(steps):
+        part = torch.arange(number * case.batch, (number + 1) * case.batch) % IMAGES
+        seed_all(0, "agreement", number)
+        ours = engine.step([Batch(Side(x[part], None, part), Side(y[part], None, part), number, number / steps)])
+        seed_all(0, "agreement", number)
+        for name, value in book.step(x[part], y[part]).items():
+            mine, theirs = found.setdefault(name, ([], []))
+            mine.append(float(ours[name]))
+            theirs.append(value)
+    return found
+
+
+def furthest(found: dict[str, tuple[list[float], list[float]]], first: int = 0, last: int = STEPS) -> float:
+    """The largest difference of a loss, as a share of its mean over the steps, in steps `first` to `last` - 1.
+
+    It grows by leaps: where rounding turns the sign of a difference or of a gradient near 0, L1 and Adam make a whole
+    step of it, the other way.
+    """
+    return max(
+        abs(mine - theirs) / statistics.fmean(both[1])
+        for both in found.values()
+        for mine, theirs in list(zip(*both, strict=True))[first:last]
+    )
+
+
+def picked(case: Case, device: torch.device) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Batches of both domains, and their places."""
+    x, y = case.images(device)
+    for number in range(STEPS):
+        part = torch.arange(number * case.batch, (number + 1) * case.batch, device=device) % IMAGES
+        yield x[part], y[part], part
+
+
+def textbook(case: Case, device: torch.device) -> Iterator[None]:
+    """Each `next` is one step of the textbook loop."""
+    book = case.textbook(device)
+    for x, y, _ in picked(case, device):
+        book.step(x, y)
+        yield
+
+
+def ours(
+    case: Case, device: torch.device, precision: str = "32-true", channels_last: bool = True, compiled: bool = False
+) -> Iterator[None]:
+    """Each `next` is one step as the training loop takes it."""
+    fabric = make_fabric(device, precision)
+    engine = Engine(fabric, case.method().train(), STEPS, compile=compiled, channels_last=channels_last)
+    for number, (x, y, part) in enumerate(picked(case, device)):
+        seed_all(0, "bench", number, 0)
+        engine.step([Batch(Side(x, None, part), Side(y, None, part), number, number / STEPS)])
+        yield
+
+
+@dataclass
+class Taken:
+    """Seconds per step of each turn."""
+
+    processor: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+
+def measure(sides: dict[str, Iterator[None]], rounds: int, chunk: int, device: torch.device) -> dict[str, Taken]:
+    """Turns of all sides; the order changes from round to round."""
+    for side in sides.values():
+        for _ in range(2):
+            next(side)
+    taken = {name: Taken() for name in sides}
+    for number in range(rounds):
+        names = list(sides)
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            processor, wall = time.process_time(), clock(device)
+            for _ in range(chunk):
+                next(sides[name])
+            taken[name].wall.append((clock(device) - wall) / chunk)
+            taken[name].processor.append((time.process_time() - processor) / chunk)
+    return taken
+
+
+def clock(device: torch.device) -> float:
+    """Wall-clock seconds, once the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def table(taken: dict[str, Taken], batch: int) -> None:
+    """Medians, and the median of the ratios within a round to the first side."""
+    print("| side | processor, ms a step | images/s | times | wall, ms a step | images/s | times |")
+    print("|---|---|---|---|---|---|---|")
+    first = next(iter(taken.values()))
+    for name, found in taken.items():
+        cells = []
+        for mine, theirs in ((found.processor, first.processor), (found.wall, first.wall)):
+            median = statistics.median(mine)
+            ratio = statistics.median(slow / own for slow, own in zip(theirs, mine, strict=True))
+            cells += [f"{1e3 * median:.0f}", f"{batch / median:.2f}", f"{ratio:.2f}"]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def on_cpu(case: Case, arguments: argparse.Namespace) -> None:
+    """The agreement, then the sides, each with one thing more than the one before."""
+    found = agreement(case)
+    early, far = furthest(found, last=10), furthest(found)
+    print(f"20 steps in float32: losses differ by at most {far:.1e} of their mean, in the first 10 by {early:.1e}\n")
+    assert far < CLOSE, "these are not the same mathematics"
+    best = pick_precision("auto", CPU)
+    sides = {
+        "textbook": textbook(case, CPU),
+        "ours, float32, NCHW": ours(case, CPU, channels_last=False),
+        "+ channels last": ours(case, CPU),
+    }
+    if best != "32-true":
+        sides[f"+ {best}"] = ours(case, CPU, best)
+    if arguments.compile:
+        sides["+ compiled"] = ours(case, CPU, best, compiled=True)
+    print(f"{case}, {torch.get_num_threads()} thread(s)\n")
+    table(measure(sides, arguments.rounds, arguments.chunk, CPU), case.batch)
+
+
+def on_gpu(device: torch.device, arguments: argparse.Namespace) -> None:
+    """Images/s and memory, a side alone each time: two trainings would share the memory."""
+    print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}\n")
+    print("| batch | side | images/s | ms a step | peak memory |\n|---|---|---|---|---|")
+    for batch in (1, 8):
+        case = Case(256, batch, 64, 9)
+        sides: dict[str, Callable[[], Iterator[None]]] = {"textbook": lambda case=case: textbook(case, device)}  # type: ignore[misc]
+        for precision, compiled in itertools.product(("32-true", "bf16-mixed"), (False, True)):
+            if compiled and not arguments.compile:
+                continue
+            sides[f"ours, {precision}{', compiled' if compiled else ''}"] = (
+                lambda case=case, precision=precision, compiled=compiled: ours(  # type: ignore[misc]
+                    case, device, precision, compiled=compiled
+                )
+            )
+        for name, side in sides.items():
+            torch.compiler.reset()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+            try:
+                taken = measure({name: side()}, arguments.rounds, 10 * arguments.chunk, device)[name]
+            except torch.OutOfMemoryError:
+                print(f"| {batch} | {name} | out of memory | – | – |", flush=True)
+                continue
+            median, peak = statistics.median(taken.wall), torch.cuda.max_memory_allocated(device) / 2**30
+            print(f"| {batch} | {name} | {batch / median:.1f} | {1e3 * median:.1f} | {peak:.1f} GiB |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--chunk", type=int, default=1, help="steps in a turn")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="needs a C++ compiler")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    device: Any = torch.device(arguments.device)
+    if device.type == "cuda":
+        on_gpu(device, arguments)
+    else:
+        on_cpu(Case(), arguments)
+
+
+if __name__ == "__main__":
+    main()

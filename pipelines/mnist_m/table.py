@@ -1,0 +1,127 @@
+"""The table of this recipe, from the numbers that `adaptgan evaluate` wrote for each translator and seed.
+
+    python pipelines/mnist_m/table.py --reports reports/mnist_m --out reports/mnist_m/results.json
+
+It reads `<reports>/<seed>/<translator>.json`, `translate.<translator>.json` (seconds) and the timing of all trainings
+in `<reports>/<seed>/runs`, and writes means and deviations over seeds to `--out`, the table beside it as `.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from adaptgan.files import read_json, write_atomic, write_json
+from adaptgan.metrics.spread import mean_std, plus_minus
+
+TRANSLATORS = ("cyclegan", "cut", "pixel_da")
+OWN = "pixel_da_network"
+ENDS = ("source", "oracle")
+TITLES = {
+    "source": "*clean digits, no translation*",
+    OWN: "`pixel_da`'s own network",
+    "oracle": "*oracle: labelled photos*",
+}
+PERCENT = {
+    "accuracy": "accuracy",
+    "gap_closed": "gap closed",
+    "before_gate": "labels kept, before the gate",
+    "after_gate": "after",
+    "passed": "passed the gate",
+}
+
+
+def main() -> None:
+    """Read, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("reports", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    options = parser.parse_args()
+    results = collect(options.reports)
+    write_json(options.out, results)
+    text = table(results)
+    write_atomic(options.out.with_suffix(".md"), text)
+    sys.stdout.write(text)
+
+
+def collect(reports: Path) -> dict[str, Any]:
+    """`rows[name]`: the `mean`, `std` and `values` over seeds of each number that the row has."""
+    seeds = sorted(path for path in reports.iterdir() if path.name.isdigit() and path.is_dir())
+    rows: dict[str, list[dict[str, float | None]]] = {}
+    for seed in seeds:
+        for name, numbers in of_seed(seed).items():
+            rows.setdefault(name, []).append(numbers)
+    order = ["source", *sorted((*TRANSLATORS, OWN), key=lambda name: -mean(rows[name], "accuracy")), "oracle"]
+    summed = {name: {key: summary([one[key] for one in rows[name]]) for key in rows[name][0]} for name in order}
+    return {"seeds": [seed.name for seed in seeds], "rows": summed}
+
+
+def of_seed(folder: Path) -> dict[str, dict[str, float | None]]:
+    """Every row's numbers for one seed: shares from 0 to 1, KID, seconds."""
+    metrics = {name: read_json(folder / f"{name}.json") for name in TRANSLATORS}
+    accuracies = {name: row["accuracy"] for name, row in metrics[TRANSLATORS[0]]["rows"].items()}
+    low, high = (accuracies[name] for name in ENDS)
+    guard = seconds(folder, "task.source")
+    found: dict[str, dict[str, float | None]] = {
+        name: {"accuracy": accuracies[name], "gap_closed": (accuracies[name] - low) / (high - low)}
+        for name in (*ENDS, *TRANSLATORS, OWN)
+    }
+    for name, measured in metrics.items():
+        training = seconds(folder, f"translator.{name}")
+        translating = read_json(folder / f"translate.{name}.json")["seconds"]
+        found[name] |= {
+            "before_gate": measured["label_preservation_before_gate"],
+            "after_gate": measured["label_preservation"],
+            "passed": 1 - measured["quarantined"],
+            "kid": measured["realism"]["adapted"]["kid"],
+            "training": training,
+            "all": guard + training + translating + seconds(folder, f"task.{name}"),
+        }
+    found["source"] |= {
+        "after_gate": metrics[TRANSLATORS[0]]["judge_on_source"],
+        "kid": metrics[TRANSLATORS[0]]["realism"]["source"]["kid"],
+        "all": guard,
+    }
+    found[OWN] |= {"training": found["pixel_da"]["training"], "all": found["pixel_da"]["training"]}
+    found["oracle"] |= {
+        "kid": metrics[TRANSLATORS[0]]["realism"]["floor"]["kid"],
+        "all": seconds(folder, "task.oracle"),
+    }
+    return found
+
+
+def seconds(folder: Path, section: str) -> float:
+    """What a training took."""
+    return float(read_json(folder / "runs" / section / "timing.json")["seconds"])
+
+
+def mean(rows: list[dict[str, float | None]], key: str) -> float:
+    """Over seeds."""
+    return float(summary([row[key] for row in rows])["mean"] or 0.0)
+
+
+def summary(values: list[float | None]) -> dict[str, Any]:
+    """Mean and standard deviation (of a sample) over seeds."""
+    return {**mean_std(values), "values": values}
+
+
+def table(results: dict[str, Any]) -> str:
+    """The table, in Markdown."""
+    titles = ["trained on", *PERCENT.values(), "KID", "seconds, translator", "all stages"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for name, row in results["rows"].items():
+        cells = [cell(row, key, 1, 100.0) for key in PERCENT]
+        cells += [cell(row, "kid", 3), cell(row, "training", 0), cell(row, "all", 0)]
+        lines.append(f"| {' | '.join([TITLES.get(name, f'`{name}`'), *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(row: dict[str, Any], key: str, digits: int, factor: float = 1.0) -> str:
+    """`97.8 ± 0.5`, or a dash."""
+    return plus_minus(row[key]["mean"], row[key]["std"], digits, factor) if key in row else "–"
+
+
+if __name__ == "__main__":
+    main()
