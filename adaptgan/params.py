@@ -89,6 +89,9 @@ class Training(Section):
         list[dict[str, Any]],
         Field(description="albumentations transforms of streamed source images: {name: …, option: …}"),
     ] = []
+    target_transforms: Annotated[
+        list[dict[str, Any]], Field(description="the same of target images, where a method learns from some")
+    ] = []
 
 
 class TrainSection(Section):
@@ -105,6 +108,8 @@ class SynthesizeSection(Section):
     """How to make a training set, of a data set or from noise: `adaptgan synthesize SECTION`."""
 
     gate: list[Component] = ["classifier_agreement"]
+    """What images must pass. Where records carry boxes, keypoints or masks and the translator says that it moves no
+    pixels, a check of places is added to these; an empty list judges nothing."""
     count: Annotated[int | None, Field(ge=1, description="images to make from noise; each is judged by the gate")] = (
         None
     )

@@ -25,6 +25,8 @@ def command(
     """Translate every image, labels and annotations kept; what fails the gate goes to quarantine.
 
     Without --from, a generator makes `count` images of the section, of the classes asked for.
+
+    On several devices or processes: `torchrun --nproc-per-node N -m adaptgan synthesize …`; the result is the same.
     """
     from adaptgan.params import load
     from adaptgan.stages.synthesize import synthesize

@@ -59,7 +59,7 @@ def card(manifest: Manifest, types: FieldTypes) -> str:
 Shards in WebDataset layout, written by adaptgan: each record is {files}.
 
 - classes: {classes}
-- labels: {manifest.labels}{_SEALED if manifest.labels == "sealed" else ""}
+- labels: {manifest.labels}{_SEALED if manifest.labels == "sealed" else ""}{_gates(manifest)}
 
 Read it with `adaptgan.load_dataset(folder)`, `datasets.load_dataset(folder)` or `webdataset`.
 """
@@ -69,6 +69,18 @@ _SEALED = " (under `sealed` in the JSON: kept for evaluation and the oracle, not
 
 
 _NAMES = {str: "string", int: "int64", float: "float64", bool: "bool"}
+
+
+def _gates(manifest: Manifest) -> str:
+    """A line for each gate that the images have passed."""
+    lines = []
+    for name, entry in manifest.origin.get("gates", {}).items():
+        asked = ", ".join(f"{option} {value:.3g}" for option, value in entry["thresholds"].items())
+        line = f"- gate: {name}{f' ({asked})' if asked else ''} let {100 * entry['share']:.1f}% of the images pass"
+        if "for" in entry:
+            line += f"; it checks that {', '.join(entry['for'])} still fit"
+        lines.append(f"\n{line}")
+    return "".join(lines)
 
 
 def _type_of(value: Any) -> Any:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 WHERE = "training.transforms"
 
 
-def build_transforms(configs: Sequence[Mapping[str, Any]]) -> albumentations.Compose | None:
+def build_transforms(configs: Sequence[Mapping[str, Any]], where: str = WHERE) -> albumentations.Compose | None:
     """The transforms of `training.transforms`, `{name: class of albumentations, option: …}` each; None without any.
+
+    Args:
+        configs: the transforms.
+        where: their place in params.yaml, for messages.
 
     Raises:
         ParamsError: an unknown name or option, or a value that the transform refuses.
@@ -32,7 +36,7 @@ def build_transforms(configs: Sequence[Mapping[str, Any]]) -> albumentations.Com
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations
 
-    built = [_build(albumentations, number, config) for number, config in enumerate(configs)]
+    built = [_build(albumentations, f"{where}[{number}]", config) for number, config in enumerate(configs)]
     with warnings.catch_warnings():
         # Where no transform moves anything, boxes and keypoints rightly stay as they are.
         warnings.filterwarnings("ignore", "Got processor for", UserWarning)
@@ -99,8 +103,7 @@ def augment_record(record: Record, transforms: albumentations.Compose, seed: int
     return replace(record, image=image, annotations=moved(record.annotations, old_boxes, old_points))
 
 
-def _build(albumentations: Any, number: int, config: Mapping[str, Any]) -> Any:
-    where = f"{WHERE}[{number}]"
+def _build(albumentations: Any, where: str, config: Mapping[str, Any]) -> Any:
     name = config.get("name") if isinstance(config, Mapping) else None
     known = [
         item

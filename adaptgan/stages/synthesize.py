@@ -51,8 +51,9 @@ def synthesize(
         section: its synthesize section, `refine`.
         model: a trained translator, or a trained generator.
         out: the new data set.
-        source: the data set to translate; labels and annotations are carried over. Without it, images are made from
-            noise: `count` of them, of the classes asked for.
+        source: the data set to translate; labels and annotations are carried over, paired images are not: they were
+            what another translator should make. Without it, images are made from noise: `count` of them, of the classes
+            asked for.
         guard: the frozen classifier that gates ask, and `label_by_guard`.
         quarantine: where rejected images go, each with its reason; they are dropped when it is not given.
 

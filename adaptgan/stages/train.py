@@ -19,7 +19,7 @@ from adaptgan.data.batch import Side
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.images import to_float
 from adaptgan.data.loader import Loader
-from adaptgan.data.transforms import check_transforms_keep_geometry
+from adaptgan.data.transforms import build_transforms, check_transforms_keep_geometry
 from adaptgan.datainfo import TaskName
 from adaptgan.errors import ComponentError, DataError, ParamsError, SealedLabelsError
 from adaptgan.files import fingerprint, scratch, staged
@@ -102,6 +102,8 @@ def train(
     _check_inputs(method, section, sets, learns)
     if learns != "classification":
         check_transforms_keep_geometry(training.transforms)
+    if build_transforms(training.target_transforms, "training.target_transforms") and not method.needs_target:
+        raise ParamsError(f"{section}.training.target_transforms: {config['name']!r} learns from no target images.")
     versions = _versions(config)
     resolved = {"method": config, "learns": learns, "training": training.model_dump(mode="json")}
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -200,7 +202,9 @@ class _feeds:  # noqa: N801 - reads as a function
         }
         self.loaders["source"] = Loader(data, indices=learn, salt="source", **with_labels, **common)
         if "target" in sets and method.needs_target:
-            self.loaders["target"] = Loader(sets["target"], labels=False, salt="target", **common)
+            self.loaders["target"] = Loader(
+                sets["target"], labels=False, transforms=training.target_transforms, salt="target", **common
+            )
         if "labelled" in sets and sets["labelled"] is not data:
             self.loaders["labelled"] = Loader(sets["labelled"], salt="labelled", **common)
         held_out = None

@@ -68,7 +68,9 @@ def translated(
     batches = prefetched(_read(data, translator, masks_NHW, starts, batch_size, seed, device))
     with closing(batches):
         for batch in track(batches, "refining", total=len(starts), shown=ranks.rank == 0):
-            before = to_float(sent(batch.images_NCHW, device))
+            before = sent(batch.images_NCHW, device)
+            if before.dtype == torch.uint8:
+                before = to_float(before)
             labels = None if batch.labels_N is None else sent(batch.labels_N, device)
             masks = None if batch.masks_NHW is None else sent(batch.masks_NHW, device)
             seed_all(seed, "synthesize", batch.start)
@@ -88,13 +90,16 @@ def _read(
     seed: int,
     device: torch.device,
 ) -> Iterator[_Batch]:
+    table_256 = to_float(torch.arange(256, dtype=torch.uint8)).numpy()
     spans = [range(start, min(start + batch_size, len(data))) for start in starts]
     records = data.unpaired(index for span in spans for index in span)
     for span in spans:
         batch = list(islice(records, len(span)))
         for record in batch:
             _check_annotations(record, translator)
-        images = torch.from_numpy(np.stack([chw(record.image) for record in batch]))
+        stored = np.stack([chw(record.image) for record in batch])
+        # To a GPU they go as bytes. A table instead of torch's arithmetic, which would start threads for this thread.
+        images = torch.from_numpy(table_256.take(stored) if device.type == "cpu" else stored)
         seeds = torch.tensor([derive(seed, "synthesize", record.key) for record in batch])
         labels = _labels(data, batch) if data.has_labels else None
         masks = None if masks_NHW is None else masks_NHW[span.start : span.stop]

@@ -6,6 +6,7 @@ resumed run draws what the uninterrupted one would have drawn, and a checkpoint 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 
@@ -22,6 +23,14 @@ def derive(*parts: object) -> int:
 def seed_all(*parts: object) -> None:
     """Seed torch (all devices), NumPy's and Python's global generators."""
     seed = derive(*parts)
-    torch.manual_seed(seed)
+    if _has_accelerator():
+        torch.manual_seed(seed)
+    else:  # the same without a note of the whole call stack for a device that may come later: 0.6 ms
+        torch.default_generator.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
+
+
+@functools.cache
+def _has_accelerator() -> bool:
+    return torch.accelerator.is_available()

@@ -110,6 +110,9 @@ def test_colours_may_change(tmp_path: Path, options: dict[str, Any]) -> None:
     assert list(origin["gates"]) == ["near_duplicates", "edge_consistency", "mask_consistency"]
     assert origin["gates"]["edge_consistency"]["for"] == ["boxes"]
     assert origin["gates"]["mask_consistency"]["for"] == ["mask"]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "- gate: near_duplicates (threshold 0." in card
+    assert "% of the images pass; it checks that boxes still fit" in card
     for name in ("edge_consistency", "mask_consistency"):
         assert origin["gates"][name]["share"] > 0.9
         assert 0 < origin["gates"][name]["thresholds"]["threshold"] < 1
