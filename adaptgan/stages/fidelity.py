@@ -64,6 +64,9 @@ def fidelity(
         judge: a classifier, or a segmenter, of images as the truth's, that had no hand in making the translations.
         plots: folder for `pairs.png`: records below each other; start, made and truth beside each other.
 
+    The distances between sets (`metrics`) are in the judge's features, or in the main components of the truth's pixels.
+    Made and true images are of the same scenes, not draws of their own, so KID goes below 0 where they are alike.
+
     Returns:
         What `out` holds: `rows`, numbers by row (`made`, `input` or `bicubic` and `nearest`, `truth`); `images`, how
         many pairs were compared; `missing` and `unknown`, records of `truth` without a translation and the other way

@@ -12,6 +12,9 @@ from adaptgan.data.sources.base import check_split, generator
 from adaptgan.data.sources.photos import patch, tiles
 from adaptgan.errors import DataError
 
+_TRIES = 8
+"""Crops with too little in them are drawn again so often."""
+
 
 class PhotoCrops:
     """Squares of photographs, RGB, without labels: `count` for `train`, a quarter as many for `test`.
@@ -23,6 +26,7 @@ class PhotoCrops:
     Args:
         image_size: height and width of a crop; a tile's shorter side at most, that is 102 for the bundled photos.
         count: how many there are for `train`.
+        detail: crops of a smaller standard deviation (0 … 127) over pixels, such as sky, are drawn again, a few times.
         photos: a folder of your own photos, used in place of the three bundled ones.
     """
 
@@ -32,9 +36,10 @@ class PhotoCrops:
         self,
         image_size: Annotated[int, Field(ge=8, le=4096)] = 64,
         count: Annotated[int, Field(ge=4)] = 4000,
+        detail: Annotated[float, Field(ge=0, le=127)] = 0.0,
         photos: str | None = None,
     ) -> None:
-        self.image_size, self.count, self.photos = image_size, count, photos
+        self.image_size, self.count, self.detail, self.photos = image_size, count, detail, photos
         self.total: int | None = None
 
     def records(self, split: str, seed: int) -> Iterator[Record]:
@@ -56,7 +61,10 @@ class PhotoCrops:
         first = 0 if split == "train" else self.count
         for number in range(first, first + self.total):
             draw = generator("photo_crops", seed, split, number)
-            file, box, pixels = found[int(draw.integers(len(found)))]
-            crop, place = patch(pixels, self.image_size, draw)
+            for _ in range(_TRIES):
+                file, box, pixels = found[int(draw.integers(len(found)))]
+                crop, place = patch(pixels, self.image_size, draw)
+                if crop.std((0, 1)).mean() >= self.detail:
+                    break
             cut = [box[0] + place[0], box[1] + place[1], place[2], place[2]]
             yield Record(f"photo_crops_{number:05d}", crop, provenance={"photo": file, "patch": cut})

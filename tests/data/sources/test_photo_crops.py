@@ -66,6 +66,17 @@ def test_splits_and_seeds() -> None:
         crops("val")
 
 
+def test_flat_crops_are_drawn_again() -> None:
+    plain, chosen = (
+        np.array([record.image.std((0, 1)).mean() for record in crops("train", count=200, detail=detail)])
+        for detail in (0.0, 15.0)
+    )
+    assert (plain < 15).mean() > 0.2
+    assert (chosen < 15).mean() < 0.02
+    kept = plain >= 15
+    np.testing.assert_array_equal(chosen[kept], plain[kept])  # the others are as they were
+
+
 def test_photos_of_ones_own(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 250, 3), np.uint8)).save(tmp_path / "noise.png")
     found = crops("train", photos=str(tmp_path), image_size=50)
