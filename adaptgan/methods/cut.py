@@ -15,7 +15,7 @@ from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
-from adaptgan.methods.generative import watch
+from adaptgan.methods.generative import reports_gradient, watch
 from adaptgan.methods.semantic import SemanticTerm
 from adaptgan.networks.patch_heads import PatchHeads, random_places
 from adaptgan.objectives.adversarial import Adversarial, precise
@@ -166,6 +166,8 @@ class CUT(Method):
             x = self.synthetic(batch)
             images = torch.cat([x, batch.real.images_NCHW]) if self.identity else x
             translated, maps = self.generator(images, features=True)
+            if translated.requires_grad:
+                translated.register_hook(reports_gradient(batch))
             batch.shared["made"] = Made(translated, [found.detach() for found in maps], len(x))
         made: Made = batch.shared["made"]
         return made

@@ -335,8 +335,10 @@ def spread(images_NCHW: torch.Tensor) -> torch.Tensor:
 
 def reports_gradient(batch: Batch) -> Callable[[torch.Tensor], None]:
     """A hook for generated images: logs `image_gradient`, the mean norm of what G is told about an image."""
+    measures = batch.measures  # the batch itself holds the images, and they this hook: nothing would ever free them
 
     def report(gradient: torch.Tensor) -> None:
-        batch.measure("image_gradient", gradient.detach().float().flatten(1).norm(dim=1).mean() * len(gradient))
+        norms_N = gradient.detach().float().flatten(1).norm(dim=1)
+        measures["image_gradient"] = norms_N.mean() * len(gradient)
 
     return report

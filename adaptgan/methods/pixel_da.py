@@ -15,7 +15,7 @@ from adaptgan.data.batch import Batch
 from adaptgan.data.randomness import uniform
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
-from adaptgan.methods.generative import watch
+from adaptgan.methods.generative import reports_gradient, watch
 from adaptgan.methods.tasks import task_of
 from adaptgan.methods.two_domains import BatchNormMode, forward_domains
 from adaptgan.networks.layers import frozen_statistics
@@ -185,7 +185,10 @@ class PixelDA(ClassifierMethod):
         if "fake" not in batch.shared:
             x = self.synthetic(batch)
             z_NZ = 2 * torch.rand(len(x), self.n_noise, device=x.device) - 1
-            batch.shared["fake"] = self.generator(x, z_NZ)
+            fake = self.generator(x, z_NZ)
+            if fake.requires_grad:
+                fake.register_hook(reports_gradient(batch))
+            batch.shared["fake"] = fake
         fake_NCHW: torch.Tensor = batch.shared["fake"]
         return fake_NCHW
 

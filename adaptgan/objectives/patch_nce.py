@@ -24,6 +24,6 @@ def patch_nce(queries_NSF: torch.Tensor, keys_NSF: torch.Tensor, temperature: fl
     """
     queries, keys = precise(queries_NSF), precise(keys_NSF)
     with torch.autocast(queries.device.type, enabled=False):
-        similarity_NSS = queries @ keys.transpose(1, 2) / temperature
+        similarity_NSS = (queries / temperature) @ keys.transpose(1, 2)
     places = torch.arange(queries.shape[1], device=queries.device)
     return F.cross_entropy(similarity_NSS.flatten(0, 1), places.repeat(len(queries)))

@@ -16,12 +16,15 @@ from typing import Any
 from adaptgan.files import read_json, write_atomic, write_json
 from adaptgan.metrics.spread import mean_std, plus_minus
 
-TRANSLATORS = ("cyclegan", "cut", "pixel_da")
+TRANSLATORS = ("cyclegan", "cut", "pixel_da", "class_translator")
+GUARDS = dict.fromkeys(TRANSLATORS, "source") | {"class_translator": "self_ensembling"}
 OWN = "pixel_da_network"
+ADAPTED = "self_ensembling"
 ENDS = ("source", "oracle")
 TITLES = {
     "source": "*clean digits, no translation*",
     OWN: "`pixel_da`'s own network",
+    ADAPTED: "*no translation: `class_translator`'s guard, adapted*",
     "oracle": "*oracle: labelled photos*",
 }
 PERCENT = {
@@ -53,7 +56,7 @@ def collect(reports: Path) -> dict[str, Any]:
     for seed in seeds:
         for name, numbers in of_seed(seed).items():
             rows.setdefault(name, []).append(numbers)
-    order = ["source", *sorted((*TRANSLATORS, OWN), key=lambda name: -mean(rows[name], "accuracy")), "oracle"]
+    order = ["source", *sorted((*TRANSLATORS, OWN, ADAPTED), key=lambda name: -mean(rows[name], "accuracy")), "oracle"]
     summed = {name: {key: summary([one[key] for one in rows[name]]) for key in rows[name][0]} for name in order}
     return {"seeds": [seed.name for seed in seeds], "rows": summed}
 
@@ -63,10 +66,10 @@ def of_seed(folder: Path) -> dict[str, dict[str, float | None]]:
     metrics = {name: read_json(folder / f"{name}.json") for name in TRANSLATORS}
     accuracies = {name: row["accuracy"] for name, row in metrics[TRANSLATORS[0]]["rows"].items()}
     low, high = (accuracies[name] for name in ENDS)
-    guard = seconds(folder, "task.source")
+    guards = {name: seconds(folder, f"task.{name}") for name in set(GUARDS.values())}
     found: dict[str, dict[str, float | None]] = {
         name: {"accuracy": accuracies[name], "gap_closed": (accuracies[name] - low) / (high - low)}
-        for name in (*ENDS, *TRANSLATORS, OWN)
+        for name in (*ENDS, *TRANSLATORS, OWN, ADAPTED)
     }
     for name, measured in metrics.items():
         training = seconds(folder, f"translator.{name}")
@@ -77,14 +80,15 @@ def of_seed(folder: Path) -> dict[str, dict[str, float | None]]:
             "passed": 1 - measured["quarantined"],
             "kid": measured["realism"]["adapted"]["kid"],
             "training": training,
-            "all": guard + training + translating + seconds(folder, f"task.{name}"),
+            "all": guards[GUARDS[name]] + training + translating + seconds(folder, f"task.{name}"),
         }
     found["source"] |= {
         "after_gate": metrics[TRANSLATORS[0]]["judge_on_source"],
         "kid": metrics[TRANSLATORS[0]]["realism"]["source"]["kid"],
-        "all": guard,
+        "all": guards["source"],
     }
     found[OWN] |= {"training": found["pixel_da"]["training"], "all": found["pixel_da"]["training"]}
+    found[ADAPTED] |= {"all": guards[ADAPTED]}
     found["oracle"] |= {
         "kid": metrics[TRANSLATORS[0]]["realism"]["floor"]["kid"],
         "all": seconds(folder, "task.oracle"),

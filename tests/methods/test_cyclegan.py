@@ -37,9 +37,9 @@ TINY: dict[str, Any] = {
     "back_discriminator": JUDGES,
     "history": 5,
 }
-SLIGHT = 1e-3
-"""A difference of losses, as a share of their mean, that rounding makes within `SHORT` steps."""
-SHORT = 8
+STEPS = 20
+APART = 0.1
+"""Of the weights' steps, as a share: Adam makes whole steps of gradients near 0, whose sign rounding decides."""
 
 
 @pytest.fixture(scope="module")
@@ -73,17 +73,13 @@ def guard() -> Guard:
 
 
 def test_twenty_steps_are_those_of_a_textbook_loop(bench: ModuleType) -> None:
-    found = bench.agreement(case(bench), 20)
-    assert len(found) == 10
-    assert bench.furthest(found, last=SHORT) < SLIGHT
-    assert bench.furthest(found) < bench.CLOSE
-    theirs = found["generators/cycle"][1]
+    """Histories fill and swap, the rate falls in the second half, the identity terms count."""
+    found = bench.agreement(case(bench), STEPS)
+    assert len(found.losses) == 10 and len(found.updates) == STEPS
+    assert found.furthest < bench.CLOSE
+    assert max(found.updates) < APART
+    theirs = found.losses["generators/cycle"][1]
     assert theirs[0] - theirs[-1] > 0.3, "nothing was learned: the comparison says nothing"
-
-
-def test_so_are_a_few_with_the_decay_from_their_middle(bench: ModuleType) -> None:
-    """The rate falls and the histories swap within the steps that rounding leaves alone."""
-    assert bench.furthest(bench.agreement(case(bench), SHORT)) < SLIGHT
 
 
 def _another_identity(method: Any) -> None:
@@ -115,8 +111,8 @@ def test_the_comparison_sees_a_difference(bench: ModuleType, change: Callable[[A
     tiny = case(bench)
     method = tiny.method()
     change(method)
-    found = bench.agreement(tiny, SHORT, method)
-    assert bench.furthest(found) > 5 * SLIGHT
+    found = bench.agreement(tiny, STEPS, method)
+    assert found.furthest > 10 * bench.CLOSE or max(found.updates) > 2 * APART
 
 
 def first_losses(method: CycleGAN, batch: Batch) -> dict[str, torch.Tensor]:

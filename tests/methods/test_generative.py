@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from adaptgan.data.augmentation import Augmentation
 from adaptgan.data.batch import Batch, Side
 from adaptgan.methods.base import Guard
-from adaptgan.methods.generative import LOOK, spread, watch
+from adaptgan.methods.generative import LOOK, reports_gradient, spread, watch
 from adaptgan.params import load
 from adaptgan.stages import train as stage
 from adaptgan.testing.data import Stop
@@ -82,6 +83,20 @@ def test_an_augmentation_does_not_hide_a_collapse() -> None:
         method.generator.last.weight.zero_()
     run = Engine(make_fabric(CPU, "32-true"), method.train(), 10)
     assert run.step([batch()])["discriminator/diversity"] < 1e-6
+
+
+def test_a_batch_whose_images_report_their_gradient_is_freed() -> None:
+    """The hook once held the batch that holds the image: every step's images stayed in memory."""
+
+    def step() -> weakref.ref[Batch]:
+        seen, weight = empty(), torch.ones(1, requires_grad=True)
+        seen.shared["fake"] = weight * images(2, 1)
+        seen.shared["fake"].register_hook(reports_gradient(seen))
+        seen.shared["fake"].sum().backward()
+        assert "image_gradient" in seen.measures
+        return weakref.ref(seen)
+
+    assert step()() is None
 
 
 def test_image_gradient_by_hand() -> None:
