@@ -60,8 +60,13 @@ def choice(metrics: Mapping[str, Any]) -> str:
     return f"{text} Test labels would have chosen the same."
 
 
-def refinement(metrics: Mapping[str, Any]) -> str | None:
-    """What the refined images bring by themselves: the baseline's method, trained on them instead."""
+def refinement(metrics: Mapping[str, Any], guard: str | None = None) -> str | None:
+    """What the refined images bring by themselves: the baseline's method, trained on them instead.
+
+    Args:
+        metrics: of `evaluate`.
+        guard: fingerprint of the classifier that the refined images were gated by.
+    """
     rows, baseline, selected = metrics["rows"], metrics["baseline"], metrics["selected"]
     alike = [
         name
@@ -84,6 +89,10 @@ def refinement(metrics: Mapping[str, Any]) -> str | None:
         text += f"add little: {span}, {percent(share, 0)} of what the selected row gains."
     else:
         text += f"add {span}."
+    guide = next((row for row, known in rows.items() if guard and known.get("fingerprint") == guard), None)
+    if guide and rows[guide]["uses_target"]:
+        text += f" Their guard was {guide}, which adapted to the real images without a label of theirs."
+        return text if total is None or selected == name else f"{text} {selected} gains {points(total['mean'])} in all."
     if selected in (name, baseline) or total is None:
         return text
     return f"{text} {_rest(metrics, gain['mean'] if gain['low'] > 0 else 0.0, total['mean'])}"

@@ -207,7 +207,7 @@ def _words(params: Params, result: dict[str, Any], adapted: ShardDataset | None)
         "title": words.title(result),
         "headline": words.headline(result),
         "choice": words.choice(result),
-        "refinement": words.refinement(result),
+        "refinement": words.refinement(result, guard),
         "labels": words.labels(result),
         "realism": words.realism(result, main, guarded),
     }

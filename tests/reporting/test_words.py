@@ -105,6 +105,16 @@ def test_the_same_method_on_the_source_is_compared_when_there_is_one() -> None:
     assert "not measured" not in text
 
 
+def test_a_guard_that_saw_real_images_is_named() -> None:
+    result = metrics()
+    for name, entry in result["rows"].items():
+        entry["fingerprint"] = name
+    text = str(words.refinement(result, "adapt"))
+    assert "Their guard was adapt, which adapted to the real images without a label of theirs." in text
+    assert "the other" not in text  # its gain and theirs are not two shares of one
+    assert words.refinement(result, "source") == words.refinement(result)  # one that saw none is not worth a word
+
+
 def test_without_such_a_row_nothing_is_claimed() -> None:
     result = metrics()
     del result["rows"]["adapted"]
