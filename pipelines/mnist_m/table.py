@@ -2,7 +2,7 @@
 
     python pipelines/mnist_m/table.py --reports reports/mnist_m --out reports/mnist_m/results.json
 
-It reads `<reports>/<seed>/<translator>.json`, `translate.<translator>.json` (seconds) and the timing of all trainings
+What was not run is left out: rows may have fewer seeds than others. It reads `<reports>/<seed>/<translator>.json`, `translate.<translator>.json` (seconds) and the timing of all trainings
 in `<reports>/<seed>/runs`, and writes means and deviations over seeds to `--out`, the table beside it as `.md`.
 """
 
@@ -57,27 +57,36 @@ def collect(reports: Path) -> dict[str, Any]:
     for seed in seeds:
         for name, numbers in of_seed(seed).items():
             rows.setdefault(name, []).append(numbers)
-    order = ["source", *sorted((*TRANSLATORS, OWN, ADAPTED), key=lambda name: -mean(rows[name], "accuracy")), "oracle"]
-    summed = {name: {key: summary([one[key] for one in rows[name]]) for key in rows[name][0]} for name in order}
+    between = sorted((name for name in rows if name not in ENDS), key=lambda name: -mean(rows[name], "accuracy"))
+    summed = {
+        name: {
+            key: summary([one.get(key) for one in rows[name]])
+            for key in dict.fromkeys(k for r in rows[name] for k in r)
+        }
+        for name in (ENDS[0], *between, ENDS[1])
+    }
     return {"seeds": [seed.name for seed in seeds], "rows": summed}
 
 
 def of_seed(folder: Path) -> dict[str, dict[str, float | None]]:
     """Every row's numbers for one seed: shares from 0 to 1, KID, seconds."""
-    metrics = {name: read_json(folder / f"{name}.json") for name in TRANSLATORS}
-    accuracies = {name: row["accuracy"] for name, row in metrics[TRANSLATORS[0]]["rows"].items()}
+    metrics = {name: read_json(folder / f"{name}.json") for name in TRANSLATORS if (folder / f"{name}.json").is_file()}
+    first = next(iter(metrics.values()))
+    accuracies = {name: row["accuracy"] for one in metrics.values() for name, row in one["rows"].items()}
     low, high = (accuracies[name] for name in ENDS)
     closed = {name: (accuracy - low) / (high - low) for name, accuracy in accuracies.items()}
     guard = seconds(folder, f"task.{ADAPTED}")
     found: dict[str, dict[str, float | None]] = {
-        name: {"accuracy": accuracies[name], "gap_closed": closed[name]} for name in (*ENDS, *TRANSLATORS, OWN, ADAPTED)
+        name: {"accuracy": accuracies[name], "gap_closed": closed[name]}
+        for name in (*ENDS, *metrics, OWN, ADAPTED)
+        if name in accuracies
     }
     for name, measured in metrics.items():
         training = seconds(folder, f"translator.{name}")
         translating = read_json(folder / f"translate.{name}.json")["seconds"]
         found[name] |= {
-            "ungated": accuracies[f"{name}_ungated"],
-            "ungated_gap_closed": closed[f"{name}_ungated"],
+            "ungated": accuracies.get(f"{name}_ungated"),
+            "ungated_gap_closed": closed.get(f"{name}_ungated"),
             "before_gate": measured["label_preservation_before_gate"],
             "after_gate": measured["label_preservation"],
             "passed": 1 - measured["quarantined"],
@@ -86,14 +95,15 @@ def of_seed(folder: Path) -> dict[str, dict[str, float | None]]:
             "all": guard + training + translating + seconds(folder, f"task.{name}"),
         }
     found["source"] |= {
-        "after_gate": metrics[TRANSLATORS[0]]["judge_on_source"],
-        "kid": metrics[TRANSLATORS[0]]["realism"]["source"]["kid"],
+        "after_gate": first["judge_on_source"],
+        "kid": first["realism"]["source"]["kid"],
         "all": seconds(folder, "task.source"),
     }
-    found[OWN] |= {"training": found["pixel_da"]["training"], "all": found["pixel_da"]["training"]}
+    if OWN in found and "pixel_da" in found:
+        found[OWN] |= {"training": found["pixel_da"]["training"], "all": found["pixel_da"]["training"]}
     found[ADAPTED] |= {"all": guard}
     found["oracle"] |= {
-        "kid": metrics[TRANSLATORS[0]]["realism"]["floor"]["kid"],
+        "kid": first["realism"]["floor"]["kid"],
         "all": seconds(folder, "task.oracle"),
     }
     return found
@@ -110,7 +120,7 @@ def mean(rows: list[dict[str, float | None]], key: str) -> float:
 
 
 def summary(values: list[float | None]) -> dict[str, Any]:
-    """Mean and standard deviation (of a sample) over seeds."""
+    """Mean and standard deviation (of a sample) over the seeds that have it."""
     return {**mean_std(values), "values": values}
 
 
