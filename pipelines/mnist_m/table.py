@@ -3,8 +3,8 @@
     python pipelines/mnist_m/table.py --reports reports/mnist_m --out reports/mnist_m/results.json
 
 It reads `<reports>/<seed>/<translator>.json`, `translate.<translator>.json` (seconds) and the timing of all trainings
-in `<reports>/<seed>/runs`, and writes means and deviations over seeds to `--out`, the table beside it as `.md`. What was
-not run is left out: a row may have fewer seeds than others.
+in `<reports>/<seed>/runs`, and writes means and deviations over seeds to `--out`, the table beside it as `.md`.
+What was not run is left out: a row may have fewer seeds than others.
 """
 
 from __future__ import annotations
