@@ -126,7 +126,11 @@ class Ranks:
                 self._wait_for_room(turn - AHEAD)
             if self._done():  # it has all that it wants
                 return
-            write_atomic(self._piece(turn * self.size + self.rank), packed(batch))
+            piece = self._piece(turn * self.size + self.rank)
+            write_atomic(piece, packed(batch))
+            if (self._folder / "failed").exists():  # rank 0 may have cleared up before this one was there
+                piece.unlink(missing_ok=True)
+                self.check()
 
     def _wait_for_room(self, turn: int) -> None:
         path = self._piece(turn * self.size + self.rank)

@@ -130,12 +130,12 @@ def test_a_corrupt_image_is_allowed_when_told_so(tmp_path: Path, run_cli: Cli, s
 
 
 def test_a_full_disk_says_so(tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adaptgan.data import shards
+    from adaptgan.data.tar import TarWriter
 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device", str(tmp_path / "out" / "000000.tar"))
 
-    monkeypatch.setattr(shards._Tar, "add", full)
+    monkeypatch.setattr(TarWriter, "add", full)
     path = params(tmp_path, {"name": "rendered_digits", "count": 10})
     code, _, err = run_cli("ingest", "source", "--out", tmp_path / "out", "--params", path)
     assert code == 1 and "disk is full" in err and "Traceback" not in err and not (tmp_path / "out").exists()
