@@ -121,7 +121,7 @@ class Method(nn.Module):
     translates: ClassVar[Literal["image", "mask"]] = "image"
     """What `translate` starts from: an image, or a map of the pixels' classes, int64 (N, H, W) (SPADE)."""
 
-    scale: int = 1
+    enlarges: int = 1
     """How many times as high and wide a translation is as what it starts from (super-resolution)."""
 
     domains: tuple[str, ...] = ()

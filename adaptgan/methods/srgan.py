@@ -86,11 +86,11 @@ class SRGAN(Method):
         pretrain_optimizer: OptimizerOptions = OptimizerOptions("adam", lr=1e-4),
     ) -> None:
         super().__init__()
-        self.scale = int(generator.scale)  # type: ignore[arg-type]
-        if data.height % self.scale or data.width % self.scale:
+        self.enlarges = int(generator.scale)  # type: ignore[arg-type]
+        if data.height % self.enlarges or data.width % self.enlarges:
             raise ParamsError(
-                f"srgan: images of {data.height}×{data.width} pixels cannot be made {self.scale} times as small. "
-                f"Ingest them with a `size` that {self.scale} divides, or set the generator's `scale`."
+                f"srgan: images of {data.height}×{data.width} pixels cannot be made {self.enlarges} times as small. "
+                f"Ingest them with a `size` that {self.enlarges} divides, or set the generator's `scale`."
             )
         if pretrain == 1 and (semantic or content != "pixels"):
             raise ParamsError(
@@ -191,7 +191,7 @@ class SRGAN(Method):
 
     def shrink(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """x↓: `scale` times as small, rounded as images are stored, in [-1, 1]."""
-        return to_float(to_uint8(shrunk(images_NCHW, self.scale)))
+        return to_float(to_uint8(shrunk(images_NCHW, self.enlarges)))
 
     def follow(self, batch: Batch) -> None:
         """The averaged generator follows G."""
@@ -209,7 +209,7 @@ class SRGAN(Method):
         found: dict[str, list[torch.Tensor]] = {}
         for x in held_out.images_NCHW.split(256):
             small = self.shrink(x)
-            results = {"": self.translate(small), "bicubic_": enlarged(small, self.scale).clamp(-1, 1)}
+            results = {"": self.translate(small), "bicubic_": enlarged(small, self.enlarges).clamp(-1, 1)}
             for name, measure in measures.items():
                 for prefix, made in results.items():
                     values_N = measure((made.float() + 1) / 2, (x.float() + 1) / 2)
@@ -220,5 +220,5 @@ class SRGAN(Method):
         """Bicubic interpolation, G's images, and the true ones."""
         x = batch.source.images_NCHW[:16]
         small = self.shrink(x)
-        bicubic = enlarged(small, self.scale).clamp(-1, 1)
+        bicubic = enlarged(small, self.enlarges).clamp(-1, 1)
         return {"bicubic": bicubic, "enlarged": self.translate(small), "source": x}

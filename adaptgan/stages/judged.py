@@ -108,7 +108,7 @@ def calibrated(
     """
     asking = [judge for judge in judges if hasattr(judge, "calibrate")]
     if asking and len(data):
-        image_values = data.info.channels * data.info.height * data.info.width * translator.scale**2
+        image_values = data.info.channels * data.info.height * data.info.width * translator.enlarges**2
         count = min(len(data), CALIBRATION, max(MOST_VALUES // image_values, 2))
         picked = np.sort(np.random.default_rng(derive(seed, "calibrate")).permutation(len(data))[:count])
         source = _source(
@@ -134,9 +134,9 @@ def thresholds_of(judges: Sequence[Any]) -> dict[str, dict[str, float]]:
 def _source(data: ShardDataset, picked: np.ndarray, translator: Method, masked: bool, device: torch.device) -> Trial:
     def images(stored_NCHW: np.ndarray) -> torch.Tensor:
         images_NCHW = to_float(torch.from_numpy(np.asarray(stored_NCHW[picked])).to(device))
-        if translator.scale == 1:
+        if translator.enlarges == 1:
             return images_NCHW
-        return F.interpolate(images_NCHW, scale_factor=translator.scale, mode="bilinear", align_corners=False)
+        return F.interpolate(images_NCHW, scale_factor=translator.enlarges, mode="bilinear", align_corners=False)
 
     before = images(data.images_NCHW)
     after = images(data.paired_NCHW) if translator.info.paired and data.info.paired else before

@@ -127,8 +127,8 @@ def _finished(batch: _Batch, found: Judged, translator: Any, seed: int) -> list[
             **found.provenance(row),
         }
         annotations = record.annotations
-        if translator.scale > 1:
-            annotations = scaled(annotations, translator.scale, translator.scale)
+        if translator.enlarges > 1:
+            annotations = scaled(annotations, translator.enlarges, translator.enlarges)
         new = Record(record.key, found.image(row), record.label, annotations, provenance)
         finished.append((new, found.reasons[row]))
     return finished
@@ -153,7 +153,7 @@ def image_format(translator: Method, data: ShardDataset) -> ImageFormat | None:
     image = data.manifest.image
     if image is None:
         return None
-    made, scale = translator.info, translator.scale
+    made, scale = translator.info, translator.enlarges
     mode: Literal["L", "RGB"] = "L" if (made.paired or made.channels) == 1 else "RGB"
     return ImageFormat(height=image.height * scale, width=image.width * scale, mode=mode)
 

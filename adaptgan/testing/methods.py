@@ -240,7 +240,7 @@ def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, 
 
 
 def _check_translator(method: Any, loaded: Any, name: str, given: torch.Tensor, seeds: torch.Tensor) -> None:
-    info, scale = method.info, method.scale
+    info, scale = method.info, method.enlarges
     translated = method.translate(given, seeds)
     expected = (4, info.paired or info.channels, scale * given.shape[-2], scale * given.shape[-1])
     assert translated.shape == expected, (
