@@ -15,6 +15,7 @@ from adaptgan.data.randomness import normal
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
 from adaptgan.methods.generative import reports_gradient, watch
+from adaptgan.methods.jittered import Jittered
 from adaptgan.methods.semantic import SemanticTerm
 from adaptgan.objectives.adversarial import Adversarial
 from adaptgan.objectives.penalties import Penalty
@@ -24,7 +25,7 @@ NOISE = 78
 """The view of a record's seed that its noise is drawn from; augmentations have the small numbers."""
 
 
-class ClassTranslator(Method):
+class ClassTranslator(Jittered, Method):
     """G draws a synthetic image anew so that image and class *together* are distributed as in the real domain.
 
         z ~ N(0, 1), labelled x, y of the source; real images x_t with the classes y_t that a guard f reads in them
@@ -142,13 +143,6 @@ class ClassTranslator(Method):
     def follow(self, batch: Batch) -> None:
         """The averaged generator follows G."""
         self.average.update(self.generator)
-
-    def synthetic(self, batch: Batch) -> torch.Tensor:
-        """x: the source images, jittered once for all that look at them."""
-        if "synthetic" not in batch.shared:
-            batch.shared["synthetic"] = self.jitter(batch.source.images_NCHW, batch.source.seeds_N)
-        x_NCHW: torch.Tensor = batch.shared["synthetic"]
-        return x_NCHW
 
     def fake(self, batch: Batch) -> torch.Tensor:
         """G(x, z), made once for both players."""

@@ -16,6 +16,7 @@ from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
 from adaptgan.methods.generative import reports_gradient, watch
+from adaptgan.methods.jittered import Jittered
 from adaptgan.methods.semantic import SemanticTerm
 from adaptgan.networks.patch_heads import PatchHeads, random_places
 from adaptgan.objectives.adversarial import Adversarial, precise
@@ -40,7 +41,7 @@ class Made(NamedTuple):
     n: int
 
 
-class CUT(Method):
+class CUT(Jittered, Method):
     """G turns source images x into target images; a patch of G(x) must be told by its features from x's other patches.
 
         for each step, x from the source, y real images:
@@ -195,13 +196,6 @@ class CUT(Method):
     def follow(self, batch: Batch) -> None:
         """The average follows G."""
         self.average.update(self.generator)
-
-    def synthetic(self, batch: Batch) -> torch.Tensor:
-        """x: the source images, jittered once for all that look at them."""
-        if "synthetic" not in batch.shared:
-            batch.shared["synthetic"] = self.jitter(batch.source.images_NCHW, batch.source.seeds_N)
-        x_NCHW: torch.Tensor = batch.shared["synthetic"]
-        return x_NCHW
 
     def translate(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor | None = None) -> torch.Tensor:
         """Translated images, NCHW in [-1, 1]. `seeds_N` decide the jitter; without them there is none."""

@@ -16,6 +16,7 @@ from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError, nearest
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
 from adaptgan.methods.generative import watch
+from adaptgan.methods.jittered import Jittered
 from adaptgan.methods.semantic import SemanticTerm
 from adaptgan.objectives.adversarial import Adversarial, precise
 from adaptgan.training.ema import EMA
@@ -24,7 +25,7 @@ from adaptgan.training.image_history import ImageHistory
 Weight = Annotated[float, Field(ge=0)]
 
 
-class CycleGAN(Method):
+class CycleGAN(Jittered, Method):
     """G makes target images y of source images x, F makes source images of target images, and each undoes the other.
 
         for each step, x from the source, y real images:
@@ -188,13 +189,6 @@ class CycleGAN(Method):
         """The averages follow G and F."""
         self.average.update(self.generator)
         self.back_average.update(self.back_generator)
-
-    def synthetic(self, batch: Batch) -> torch.Tensor:
-        """x: the source images, jittered once for all that look at them."""
-        if "synthetic" not in batch.shared:
-            batch.shared["synthetic"] = self.jitter(batch.source.images_NCHW, batch.source.seeds_N)
-        x_NCHW: torch.Tensor = batch.shared["synthetic"]
-        return x_NCHW
 
     def translate(
         self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor | None = None, to: str = "target"

@@ -16,6 +16,7 @@ from adaptgan.data.randomness import uniform
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
 from adaptgan.methods.generative import reports_gradient, watch
+from adaptgan.methods.jittered import Jittered
 from adaptgan.methods.tasks import task_of
 from adaptgan.methods.two_domains import BatchNormMode, forward_domains
 from adaptgan.networks.layers import frozen_statistics
@@ -29,7 +30,7 @@ NOISE = 77
 """The view of a record's seed that its noise is drawn from; augmentations have the small numbers."""
 
 
-class PixelDA(ClassifierMethod):
+class PixelDA(Jittered, ClassifierMethod):
     """A generator G makes source images look real while the task's network T learns from what it makes. §3, eq. 1–3:
 
         min_θG,θT max_θD  α L_d(D, G) + β L_t(T, G) + γ L_c(G), in two alternating steps:
@@ -172,13 +173,6 @@ class PixelDA(ClassifierMethod):
         if self.foreground is None:
             return torch.ones_like(x_NCHW[:, :1])
         return (x_NCHW.amax(1, keepdim=True) > self.foreground).to(x_NCHW.dtype)
-
-    def synthetic(self, batch: Batch) -> torch.Tensor:
-        """x: the source images, jittered once for all that look at them."""
-        if "synthetic" not in batch.shared:
-            batch.shared["synthetic"] = self.jitter(batch.source.images_NCHW, batch.source.seeds_N)
-        x_NCHW: torch.Tensor = batch.shared["synthetic"]
-        return x_NCHW
 
     def fake(self, batch: Batch) -> torch.Tensor:
         """G(x, z), made once for both steps."""

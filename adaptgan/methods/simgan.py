@@ -15,13 +15,14 @@ from adaptgan.data.batch import Batch
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
 from adaptgan.methods.generative import watch
+from adaptgan.methods.jittered import Jittered
 from adaptgan.methods.semantic import SemanticTerm
 from adaptgan.objectives.adversarial import Adversarial
 from adaptgan.training.ema import EMA
 from adaptgan.training.image_history import ImageHistory
 
 
-class SimGAN(Method):
+class SimGAN(Jittered, Method):
     """A refiner R makes synthetic images x look real, a local discriminator D tells patches apart. Algorithm 1:
 
         pre-train R on λ‖ψ(R(x)) − ψ(x)‖₁ for T_R steps, then D for T_D steps
@@ -158,13 +159,6 @@ class SimGAN(Method):
     def follow(self, batch: Batch) -> None:
         """The averaged refiner follows R."""
         self.average.update(self.refiner)
-
-    def synthetic(self, batch: Batch) -> torch.Tensor:
-        """x: the source images, jittered once for all that look at them."""
-        if "synthetic" not in batch.shared:
-            batch.shared["synthetic"] = self.jitter(batch.source.images_NCHW, batch.source.seeds_N)
-        x_NCHW: torch.Tensor = batch.shared["synthetic"]
-        return x_NCHW
 
     def distance(self, refined: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """‖ψ(R(x)) − ψ(x)‖₁, per image, mean over the batch."""
