@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from adaptgan.data.records import Record
+from adaptgan.stages.stopping import unstopped
 
 Unfinished = Callable[[], list[tuple[Record, str]]]
 """What is left to do with a batch after the networks: gives its records, and why each is rejected."""
@@ -98,12 +99,14 @@ def prefetched(items: Iterable[T]) -> Generator[T, None, None]:
             channel.end()
 
     thread = threading.Thread(target=make, name="adaptgan-reads", daemon=True)
-    thread.start()
     try:
+        with unstopped():
+            thread.start()
         yield from channel
     finally:
-        channel.refuse()
-        thread.join()
+        with unstopped():
+            channel.refuse()
+            thread.join()
 
 
 class Behind(Generic[T, R]):
@@ -138,7 +141,12 @@ class Behind(Generic[T, R]):
         self._error: BaseException | None = None
 
     def __enter__(self) -> Behind[T, R]:
-        self._thread.start()
+        try:
+            with unstopped():
+                self._thread.start()
+        except BaseException:  # the block is not entered, so it is not left
+            self._drop()
+            raise
         return self
 
     def put(self, item: Any) -> bool:
@@ -148,24 +156,27 @@ class Behind(Generic[T, R]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        failed = error
         try:
             if error is None:
                 self._futures.end()
                 self._thread.join()  # a signal may come while the rest is written
-        except BaseException:
-            self._drop()
+        except BaseException as stopped:
+            failed = stopped
             raise
         finally:
-            if error is not None:
-                self._drop()
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            with unstopped():
+                if failed is not None:
+                    self._drop()
+                self._pool.shutdown(wait=True, cancel_futures=True)
         if error is None and self._error is not None:
             raise self._error
 
     def _drop(self) -> None:
-        self._give_up()
-        self._futures.end(Dropped())
-        self._thread.join()
+        with unstopped():
+            self._give_up()
+            self._futures.end(Dropped())
+            self._thread.join()
 
     def _run(self) -> None:
         try:
