@@ -21,7 +21,9 @@ class _Delivery:
 
     def give(self) -> None:
         self.waiting = False
-        raise Interrupted(f"{self.what} was stopped by a signal; nothing half-made is left. Run the same command again.")
+        raise Interrupted(
+            f"{self.what} was stopped by a signal; nothing half-made is left. Run the same command again."
+        )
 
 
 _DELIVERY = _Delivery()  # signals belong to the process, and so does this

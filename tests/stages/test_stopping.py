@@ -30,27 +30,40 @@ def mine() -> Iterator[list[int]]:
 
 def test_a_signal_raises_at_the_end_of_a_part_that_must_be_whole(mine: list[int]) -> None:
     done: list[str] = []
-    with pytest.raises(Interrupted, match="synthesize was stopped by a signal"), stoppable("synthesize"):
+
+    def work() -> None:
         with unstopped():
             with unstopped():
                 send()
                 done.append("inner")
             done.append("outer")
         done.append("after")
+
+    with pytest.raises(Interrupted, match="synthesize was stopped by a signal"), stoppable("synthesize"):
+        work()
     assert done == ["inner", "outer"] and not mine
 
 
 def test_a_second_signal_acts_as_it_would_without_us(mine: list[int]) -> None:
-    with pytest.raises(Interrupted), stoppable("synthesize"), unstopped():
-        send()
-        send()
-        assert mine == [signal.SIGTERM]
+    def work() -> None:
+        with stoppable("synthesize"), unstopped():
+            send()
+            assert not mine
+            send()
+            assert mine == [signal.SIGTERM]
+
+    with pytest.raises(Interrupted):
+        work()
 
 
 def test_a_signal_of_a_block_that_failed_does_not_reach_the_next(mine: list[int]) -> None:
-    with pytest.raises(ValueError, match="before"), stoppable("synthesize"), unstopped():
-        send()
-        raise ValueError("before")
+    def work() -> None:
+        with stoppable("synthesize"), unstopped():
+            send()
+            raise ValueError("before")
+
+    with pytest.raises(ValueError, match="before"):
+        work()
     with stoppable("synthesize"), unstopped():
         pass
 
@@ -94,11 +107,15 @@ def test_a_signal_while_a_thread_starts_or_ends_leaves_none_behind(
             dropped.append(True)
             raise
 
+    def work() -> None:
+        with stoppable("synthesize"), Behind(lambda x: x, consume) as behind:
+            for item in prefetched(iter(range(3))):
+                behind.put(item)
+            if moment == "join":
+                raise ValueError("whose cleaning up the signal meets")
+
     monkeypatch.setattr(threading.Thread, moment, with_signal)
-    with pytest.raises(Interrupted), stoppable("synthesize"), Behind(lambda x: x, consume) as behind:
-        for item in prefetched(iter(range(3))):
-            behind.put(item)
-        if moment == "join":
-            raise ValueError("whose cleaning up the signal meets")
+    with pytest.raises(Interrupted):
+        work()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("adaptgan-")]
     assert dropped == [True]
