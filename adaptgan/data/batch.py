@@ -19,12 +19,18 @@ class Side:
         seeds_N: int64, one number per record and draw: f(seed, epoch, index). Augmentations derive all their
             randomness from it, so they do not depend on batch size, rank or an interruption.
         paired_NCHW: each image's pair, float in [-1, 1] (N, C', H, W), where the method asks for pairs.
+        conditions_N: what the method made of each record's annotations (N, …), where it has `conditions`.
+        frames_NTCHW: T further frames of each image's sequence, float in [-1, 1], where the method asks for `frames`.
+        paired_frames_NTCHW: the pairs of these frames, where it asks for pairs too.
     """
 
     images_NCHW: torch.Tensor
     labels_N: torch.Tensor | None
     seeds_N: torch.Tensor
     paired_NCHW: torch.Tensor | None = None
+    conditions_N: torch.Tensor | None = None
+    frames_NTCHW: torch.Tensor | None = None
+    paired_frames_NTCHW: torch.Tensor | None = None
 
     @property
     def labels(self) -> torch.Tensor:
@@ -39,6 +45,27 @@ class Side:
         if self.paired_NCHW is None:
             raise RuntimeError("this batch has no paired images; the method must declare `needs_pairs = True`")
         return self.paired_NCHW
+
+    @property
+    def conditions(self) -> torch.Tensor:
+        """The encoded annotations, for methods that cannot do without."""
+        if self.conditions_N is None:
+            raise RuntimeError("this batch has no conditions; the method must name some in `conditions`")
+        return self.conditions_N
+
+    @property
+    def frames(self) -> torch.Tensor:
+        """The further frames, for methods that cannot do without."""
+        if self.frames_NTCHW is None:
+            raise RuntimeError("this batch has no further frames; the method must declare `frames`")
+        return self.frames_NTCHW
+
+    @property
+    def paired_frames(self) -> torch.Tensor:
+        """Their pairs, for methods that cannot do without."""
+        if self.paired_frames_NTCHW is None:
+            raise RuntimeError("this batch has no pairs of frames; the method must declare `frames` and `needs_pairs`")
+        return self.paired_frames_NTCHW
 
 
 @dataclass

@@ -116,7 +116,7 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
 
     @cached_property
     def _values(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        found = self._annotations("values", "numbers to predict", "`annotate: [values]`, or a `values` column")
+        found = self.annotations("values", "numbers to predict", "`annotate: [values]`, or a `values` column")
         names = tuple(sorted(found[0]))
         if any(tuple(sorted(entry)) != names for entry in found):
             raise DataError(f"{self.folder}: not all records have the values {', '.join(names)}. Ingest it again.")
@@ -126,18 +126,29 @@ class ShardDataset(Dataset[tuple[torch.Tensor, int]]):
     def _masks(self) -> tuple[np.ndarray, tuple[str, ...]]:
         from adaptgan.data.masks import decode
 
-        found = self._annotations("mask", "masks", "`annotate: [mask]`")
+        found = self.annotations("mask", "masks", "`annotate: [mask]`")
         decoded = [decode(entry) for entry in found]
         return np.stack([mask_HW for mask_HW, _ in decoded]).astype(np.int64), decoded[0][1]
 
-    def _annotations(self, name: str, what: str, how: str) -> list[Any]:
+    def annotations(self, name: str, what: str = "", how: str = "") -> list[Any]:
+        """One annotation of every record.
+
+        Args:
+            name: of the annotation.
+            what: it is, in words, for the message when it is missing.
+            how: to ingest a data set that has it, likewise.
+
+        Raises:
+            SealedLabelsError: annotations are sealed to this reader.
+            DataError: some records have none of that name.
+        """
         if self.reader.sealed:
             raise SealedLabelsError(_SEALED.format(folder=self.folder, what="annotations"))
         found = [content.get("annotations", {}).get(name) for content in self.reader.contents()]
         if not found or any(entry is None for entry in found):
             raise DataError(
-                f"{self.folder}: its records have no {what} (annotation `{name}`), and they are needed here. Ingest it "
-                f"with {how}."
+                f"{self.folder}: its records have no {what or name} (annotation `{name}`), and they are needed here. "
+                f"Ingest {f'it with {how}' if how else 'a data set that has them'}."
             )
         return found
 

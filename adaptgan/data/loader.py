@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.images import chw, hwc, to_float
 from adaptgan.data.records import Record
 from adaptgan.data.sampler import Sampler
+from adaptgan.data.sequences import Sequences
 from adaptgan.data.transforms import augment_record, build_transforms
 from adaptgan.datainfo import TaskName
 from adaptgan.errors import DataError, ParamsError
@@ -24,8 +25,17 @@ Loading = Literal["auto", "device", "stream"]
 _DEVICE_SHARE = 0.25
 """Of a GPU's free memory, what `loading: auto` lets a data set take; networks and activations need the rest."""
 
-Piece = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor, torch.Tensor | None]
-"""Images, labels, seeds, paired images."""
+
+class Piece(NamedTuple):
+    """A batch on its way from a worker: `Side`, images still as bytes."""
+
+    images: torch.Tensor
+    labels: torch.Tensor | None
+    seeds: torch.Tensor
+    paired: torch.Tensor | None
+    conditions: torch.Tensor | None
+    frames: torch.Tensor | None
+    paired_frames: torch.Tensor | None
 
 
 class Loader:
@@ -46,6 +56,8 @@ class Loader:
         labels: whether batches carry labels.
         task: which truth the labels are: classes, values or masks.
         pairs: whether batches carry the paired images.
+        conditions: what batches carry of each record's annotations, (records, …); None for nothing.
+        sequences: which further frames batches carry; None for none.
         salt: tells this stream's random numbers from another's in the same run.
 
     Raises:
@@ -70,6 +82,8 @@ class Loader:
         labels: bool = True,
         task: TaskName = "classification",
         pairs: bool = False,
+        conditions: np.ndarray | None = None,
+        sequences: Sequences | None = None,
         salt: str = "source",
     ) -> None:
         if pairs and transforms:
@@ -77,38 +91,61 @@ class Loader:
                 "training.transforms: these would change an image and not its pair. Leave them out; a paired method's "
                 "own `jitter` changes both alike."
             )
+        if sequences is not None and transforms:
+            raise ParamsError(
+                "training.transforms: these would change an image and not the other frames of its sequence. Leave them "
+                "out."
+            )
         self.device = torch.device(device)
         build_transforms(transforms)  # wrong names and options are told now, not by a worker later
         chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices, np.int64)
+        if sequences is not None:
+            chosen = chosen[np.isin(chosen, sequences.drawable)]
         sampler = Sampler(len(chosen), batch_size, seed, salt, rank, world_size)
         self.loading = _loading(loading, bool(transforms), dataset, self.device, pairs)
         truth = dataset.targets(task) if labels else None
         paired = dataset.paired_NCHW if pairs else None  # here, so that a worker need not say that there are none
-        self._batches = _Batches(dataset, sampler, chosen, truth, transforms, pairs)
+        self._batches = _Batches(dataset, sampler, chosen, truth, transforms, pairs, conditions, sequences)
         self._workers = workers
-        self._images: torch.Tensor | None = None
-        self._labels: torch.Tensor | None = None
-        self._paired: torch.Tensor | None = None
         self._stream: Iterator[Piece | DataError] | None = None
         self._next = -1
+        self._held: dict[str, torch.Tensor] = {}
         if self.loading == "device":
-            self._images = torch.from_numpy(dataset.images_NCHW).to(self.device)
-            self._labels = None if truth is None else torch.from_numpy(truth).to(self.device)
-            self._paired = None if paired is None else torch.from_numpy(paired).to(self.device)
+            kept = {"images": dataset.images_NCHW, "paired": paired, "labels": truth, "conditions": conditions}
+            self._held = {
+                name: torch.from_numpy(array).to(self.device) for name, array in kept.items() if array is not None
+            }
 
     def batch(self, number: int) -> Side:
         """This rank's slice of batch `number`, from 0: images float in [-1, 1] (N, C, H, W) on the device."""
-        if self._images is not None:
-            index_N, seeds_N = self._move(torch.from_numpy(np.stack(self._batches.draw(number))))
-            labels_N = None if self._labels is None else self._labels[index_N]
-            paired = None if self._paired is None else to_float(self._paired[index_N])
-            return Side(to_float(self._images[index_N]), labels_N, seeds_N, paired)
-        images, labels, seeds, paired = self._streamed(number)
+        piece = self._gathered(number) if self._held else Piece(*map(self._moved, self._streamed(number)))  # type: ignore[arg-type]
         return Side(
-            to_float(self._move(images)),
-            None if labels is None else self._move(labels),
-            self._move(seeds),
-            None if paired is None else to_float(self._move(paired)),
+            to_float(piece.images),
+            piece.labels,
+            piece.seeds,
+            _float(piece.paired),
+            piece.conditions,
+            _float(piece.frames),
+            _float(piece.paired_frames),
+        )
+
+    def _gathered(self, number: int) -> Piece:
+        """A batch from what lies on the device."""
+        index_N, seeds_N, frames_NT = self._batches.draw(number)
+        index, seeds = self._move(torch.from_numpy(np.stack([index_N, seeds_N])))
+        others = None if frames_NT is None else self._move(torch.from_numpy(frames_NT))
+
+        def at(name: str, places: torch.Tensor | None = index) -> torch.Tensor | None:
+            return None if places is None or name not in self._held else self._held[name][places]
+
+        return Piece(
+            self._held["images"][index],
+            at("labels"),
+            seeds,
+            at("paired"),
+            at("conditions"),
+            at("images", others),
+            at("paired", others),
         )
 
     def close(self) -> None:
@@ -134,6 +171,9 @@ class Loader:
         self._next = number + 1
         return _opened(next(self._stream))
 
+    def _moved(self, tensor: torch.Tensor | None) -> torch.Tensor | None:
+        return None if tensor is None else self._move(tensor)
+
     def _move(self, tensor: torch.Tensor) -> torch.Tensor:
         """On the device, without waiting for it: a GPU copies from pinned memory while the host goes on."""
         pinned = tensor.pin_memory() if self.device.type == "cuda" and not tensor.is_pinned() else tensor
@@ -151,31 +191,43 @@ class _Batches(Dataset[Any]):
         truth: np.ndarray | None,
         transforms: Sequence[Mapping[str, Any]],
         pairs: bool,
+        conditions: np.ndarray | None,
+        sequences: Sequences | None,
     ) -> None:
         self._dataset = dataset
         self._pairs = pairs
+        self._conditions_N = conditions
+        self._sequences = sequences
         self._sampler = sampler
         self._chosen = chosen
         self._truth_N = truth
         self._configs = list(transforms)
         self._transforms: Any = None
 
-    def draw(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Record numbers in the data set and seeds of a batch."""
+    def draw(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Record numbers in the data set, seeds, and the record numbers of further frames of a batch."""
         positions, seeds = self._sampler.draw(number)
-        return self._chosen[positions], seeds
+        indices = self._chosen[positions]
+        return indices, seeds, None if self._sequences is None else self._sequences.companions(indices, seeds)
 
     def __getitem__(self, number: int) -> Piece | DataError:
-        indices, seeds = self.draw(number)
+        indices, seeds, others = self.draw(number)
         images = self._dataset.images_NCHW[indices]
         if self._configs:
             try:
                 images = self._augmented(images, indices, seeds)
             except DataError as error:
                 return error  # raised in the main process: torch would wrap it in a worker's traceback
-        labels = None if self._truth_N is None else torch.from_numpy(self._truth_N[indices])
-        paired = torch.from_numpy(self._dataset.paired_NCHW[indices]) if self._pairs else None
-        return torch.from_numpy(np.ascontiguousarray(images)), labels, torch.from_numpy(seeds), paired
+        paired = self._dataset.paired_NCHW if self._pairs else None
+        return Piece(
+            torch.from_numpy(np.ascontiguousarray(images)),
+            _at(self._truth_N, indices),
+            torch.from_numpy(seeds),
+            _at(paired, indices),
+            _at(self._conditions_N, indices),
+            None if others is None else _at(self._dataset.images_NCHW, others),
+            None if others is None else _at(paired, others),
+        )
 
     def _augmented(self, images: np.ndarray, indices: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         if self._transforms is None:
@@ -198,6 +250,14 @@ class _From(TorchSampler[int]):
         while True:
             yield number
             number += 1
+
+
+def _at(array: np.ndarray | None, places: np.ndarray) -> torch.Tensor | None:
+    return None if array is None else torch.from_numpy(array[places])
+
+
+def _float(images: torch.Tensor | None) -> torch.Tensor | None:
+    return None if images is None else to_float(images)
 
 
 def _opened(piece: Piece | DataError) -> Piece:

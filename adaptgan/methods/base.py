@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -106,6 +107,16 @@ class Method(nn.Module):
     needs_pairs: ClassVar[bool] = False
     """Whether it learns from source images that each have a pair (`Side.paired`): the translation that is wanted."""
 
+    conditions: ClassVar[tuple[str, ...]] = ()
+    """Annotations of the source that it learns from (`caption`): batches carry what `encode_conditions` makes of
+    them."""
+
+    frames: int = 0
+    """How many further frames of its sequence it needs with each source image (`Side.frames`)."""
+
+    frame_order: ClassVar[Literal["random", "following"]] = "random"
+    """Which frames these are: others of the sequence, or those right after the image."""
+
     tasks: ClassVar[tuple[TaskName, ...]] = ("classification",)
     """What it can learn: which truth its labels are. The first is what `learns` means when nobody says."""
 
@@ -118,8 +129,9 @@ class Method(nn.Module):
     moves_pixels: bool = False
     """Whether a translation may move what is in the image; class labels survive that, boxes and keypoints do not."""
 
-    translates: ClassVar[Literal["image", "mask"]] = "image"
-    """What `translate` starts from: an image, or a map of the pixels' classes, int64 (N, H, W) (SPADE)."""
+    translates: ClassVar[Literal["image", "mask", "conditions"]] = "image"
+    """What `translate` starts from: an image; a map of the pixels' classes, int64 (N, H, W) (SPADE); or what
+    `encode_conditions` makes of a record's annotations, (N, …): the record's own image is not looked at."""
 
     enlarges: int = 1
     """How many times as high and wide a translation is as what it starts from (super-resolution)."""
@@ -145,6 +157,16 @@ class Method(nn.Module):
         """Named image batches (NCHW, float in [-1, 1]) that show how training goes; none by default."""
         return {}
 
+    def encode_conditions(self, annotations: dict[str, Any]) -> np.ndarray:
+        """One record's `conditions` as an array, of the same shape and dtype for every record.
+
+        Called once for each record before training, and for each that is translated.
+
+        Raises:
+            DataError: they cannot be encoded.
+        """
+        raise NotImplementedError
+
     def score(self, held_out: Side) -> dict[str, float]:
         """Scores on held-out source images; none by default."""
         return {}
@@ -161,7 +183,8 @@ class Translator(Protocol):
         """Translated images, NCHW in [-1, 1].
 
         Args:
-            images_NCHW: in [-1, 1]; where the method `translates` a mask, int64 (N, H, W) class indices.
+            images_NCHW: in [-1, 1]; where the method `translates` a mask, int64 (N, H, W) class indices; where it
+                translates conditions, those, (N, …).
             seeds_N: int64, decide the noise of a method that has some; an image's noise depends on its own seed alone,
                 not on the others in the batch. Without them there is no noise, or that of the global generator.
         """

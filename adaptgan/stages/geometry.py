@@ -17,14 +17,15 @@ def missing_checks(gates: Sequence[Mapping[str, Any]], data: ShardDataset, trans
     """Gates to add because of what records carry, each with the annotations that it is for.
 
     Nothing is added where no gate is asked for (`gate: []`), where the translator says itself that it moves pixels
-    (such records are refused), or where the gate is among those given, with whatever options.
+    (such records are refused), where it makes images of annotations and has no image to hold them against, or where the
+    gate is among those given, with whatever options.
 
     Args:
         gates: what params.yaml asks for.
         data: what is translated.
         translator: what translates it.
     """
-    if not gates or translator.moves_pixels:
+    if not gates or translator.moves_pixels or translator.translates == "conditions":
         return {}
     counts = dict.fromkeys(PLACES, 0)
     for content in data.reader.contents():

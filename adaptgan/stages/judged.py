@@ -107,7 +107,7 @@ def calibrated(
         What each gate asks for, by its name.
     """
     asking = [judge for judge in judges if hasattr(judge, "calibrate")]
-    if asking and len(data):
+    if asking and len(data) and translator.translates != "conditions":  # else there is no image to set them by
         image_values = data.info.channels * data.info.height * data.info.width * translator.enlarges**2
         count = min(len(data), CALIBRATION, max(MOST_VALUES // image_values, 2))
         picked = np.sort(np.random.default_rng(derive(seed, "calibrate")).permutation(len(data))[:count])

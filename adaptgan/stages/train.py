@@ -19,6 +19,7 @@ from adaptgan.data.batch import Side
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.images import to_float
 from adaptgan.data.loader import Loader
+from adaptgan.data.sequences import Sequences
 from adaptgan.data.transforms import build_transforms, check_transforms_keep_geometry
 from adaptgan.datainfo import TaskName
 from adaptgan.errors import ComponentError, DataError, ParamsError, SealedLabelsError
@@ -29,6 +30,7 @@ from adaptgan.models import load_model, save_model
 from adaptgan.params import Params, Training, TrainSection
 from adaptgan.plugins import components, version_of
 from adaptgan.stages.base import Stage
+from adaptgan.stages.conditions import encoded_conditions
 from adaptgan.training.checkpoints import exclusive
 from adaptgan.training.devices import make_fabric, pick_device, pick_precision
 from adaptgan.training.loop import Feeds, fit
@@ -183,7 +185,14 @@ class _feeds:  # noqa: N801 - reads as a function
                 f"training.batch_size: {training.batch_size} cannot be split evenly over {fabric.world_size} processes."
             )
         data = _learned_from(sets)
-        learn, held = split(len(data), training.validation, seed)
+        sequences = Sequences(data, method.frames, method.frame_order) if method.frames else None
+        if sequences is None:
+            learn, held = split(len(data), training.validation, seed)
+        else:  # frames of one sequence are too much alike to be on both sides
+            parts = split(sequences.of_N.max() + 1, training.validation, seed)
+            drawable = sequences.drawable
+            learn, held = (drawable[np.isin(sequences.of_N[drawable], part)] for part in parts)
+        conditions = encoded_conditions(method, data)
         common: dict[str, Any] = {
             "batch_size": training.batch_size,
             "seed": seed,
@@ -199,6 +208,8 @@ class _feeds:  # noqa: N801 - reads as a function
             "labels": truth,
             "transforms": training.transforms,
             "pairs": method.needs_pairs,
+            "conditions": conditions,
+            "sequences": sequences,
         }
         self.loaders["source"] = Loader(data, indices=learn, salt="source", **with_labels, **common)
         if "target" in sets and method.needs_target:
@@ -209,11 +220,28 @@ class _feeds:  # noqa: N801 - reads as a function
             self.loaders["labelled"] = Loader(sets["labelled"], salt="labelled", **common)
         held_out = None
         if len(held):
-            images = torch.from_numpy(np.ascontiguousarray(data.images_NCHW[held])).to(fabric.device)
-            labels = torch.from_numpy(data.targets(task)[held]).to(fabric.device) if truth else None
-            pairs = torch.from_numpy(data.paired_NCHW[held]).to(fabric.device) if method.needs_pairs else None
-            seeds = torch.arange(len(held), device=fabric.device)
-            held_out = Side(to_float(images), labels, seeds, None if pairs is None else to_float(pairs))
+            seeds_N = np.arange(len(held))
+            others = None if sequences is None else sequences.companions(held, seeds_N)
+
+            def at(array: np.ndarray | None, places: np.ndarray | None) -> torch.Tensor | None:
+                if array is None or places is None:
+                    return None
+                return torch.from_numpy(np.ascontiguousarray(array[places])).to(fabric.device)
+
+            def floats(array: np.ndarray | None, places: np.ndarray | None) -> torch.Tensor | None:
+                found = at(array, places)
+                return None if found is None else to_float(found)
+
+            images, pairs = data.images_NCHW, data.paired_NCHW if method.needs_pairs else None
+            held_out = Side(
+                to_float(torch.from_numpy(np.ascontiguousarray(images[held])).to(fabric.device)),
+                at(data.targets(task) if truth else None, held),
+                torch.from_numpy(seeds_N).to(fabric.device),
+                floats(pairs, held),
+                at(conditions, held),
+                floats(images, others),
+                floats(pairs, others),
+            )
         return Feeds(**self.loaders, held_out=held_out)
 
     def __exit__(self, *_: object) -> None:
@@ -299,6 +327,8 @@ def _check_inputs(method: Method, section: str, sets: Mapping[str, ShardDataset]
             raise SealedLabelsError(f"{error}{hint}") from None
     if method.needs_pairs and not data.info.paired:
         data.paired_NCHW  # noqa: B018 - says what is missing
+    for condition in method.conditions:
+        data.annotations(condition)  # says what is missing
     if method.needs_target and "target" not in sets:
         raise ParamsError(f"{section}: {name} adapts to a target; give one with `--target DIR`.")
     labelled = sets.get("labelled")

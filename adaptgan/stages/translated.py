@@ -21,6 +21,7 @@ from adaptgan.data.manifest import ImageFormat
 from adaptgan.data.records import Record
 from adaptgan.errors import DataError, ParamsError, nearest
 from adaptgan.methods.base import Method
+from adaptgan.stages.conditions import encoded_conditions
 from adaptgan.stages.judged import Judged, judged
 from adaptgan.stages.overlap import Unfinished, prefetched
 from adaptgan.stages.ranks import Ranks
@@ -44,6 +45,7 @@ class _Batch:
     seeds_N: torch.Tensor
     labels_N: torch.Tensor | None
     masks_NHW: torch.Tensor | None
+    conditions_N: torch.Tensor | None
 
 
 def translated(
@@ -63,9 +65,11 @@ def translated(
     """
     masked = translator.translates == "mask" or any(getattr(judge, "needs_masks", False) for judge in judges)
     masks_NHW = torch.from_numpy(data.targets("segmentation")) if masked else None
+    encoded = encoded_conditions(translator, data) if translator.translates == "conditions" else None
+    conditions_N = None if encoded is None else torch.from_numpy(encoded)
     going = {"to": to} if to is not None else {}
     starts = ranks.mine(range(0, len(data), batch_size))
-    batches = prefetched(_read(data, translator, masks_NHW, starts, batch_size, seed, device))
+    batches = prefetched(_read(data, translator, masks_NHW, conditions_N, starts, batch_size, seed, device))
     with closing(batches):
         for batch in track(batches, "refining", total=len(starts), shown=ranks.rank == 0):
             before = sent(batch.images_NCHW, device)
@@ -73,11 +77,14 @@ def translated(
                 before = to_float(before)
             labels = None if batch.labels_N is None else sent(batch.labels_N, device)
             masks = None if batch.masks_NHW is None else sent(batch.masks_NHW, device)
+            conditions = None if batch.conditions_N is None else sent(batch.conditions_N, device)
+            given = {"image": before, "mask": masks, "conditions": conditions}[translator.translates]
             seed_all(seed, "synthesize", batch.start)
             with fabric.autocast():
                 seeds = sent(batch.seeds_N, device)
-                made = translator.translate(masks if translator.translates == "mask" else before, seeds, **going)
-                found = judged(judges, before, made, labels, masks)
+                made = translator.translate(given, seeds, **going)
+                # What is made of annotations alone has no image before it, as if it were made from noise.
+                found = judged(judges, before if conditions is None else None, made, labels, masks)
             yield partial(_finished, batch, found, translator, seed)
 
 
@@ -85,6 +92,7 @@ def _read(
     data: ShardDataset,
     translator: Any,
     masks_NHW: torch.Tensor | None,
+    conditions_N: torch.Tensor | None,
     starts: Sequence[int],
     batch_size: int,
     seed: int,
@@ -103,7 +111,9 @@ def _read(
         seeds = torch.tensor([derive(seed, "synthesize", record.key) for record in batch])
         labels = _labels(data, batch) if data.has_labels else None
         masks = None if masks_NHW is None else masks_NHW[span.start : span.stop]
-        parts = [None if part is None else ready_to_send(part, device) for part in (images, seeds, labels, masks)]
+        conditions = None if conditions_N is None else conditions_N[span.start : span.stop]
+        whole = (images, seeds, labels, masks, conditions)
+        parts = [None if part is None else ready_to_send(part, device) for part in whole]
         yield _Batch(span.start, batch, *parts)  # type: ignore[arg-type]
 
 
@@ -154,6 +164,8 @@ def image_format(translator: Method, data: ShardDataset) -> ImageFormat | None:
     if image is None:
         return None
     made, scale = translator.info, translator.enlarges
+    if translator.translates == "conditions":
+        return ImageFormat(height=made.height, width=made.width, mode="L" if made.channels == 1 else "RGB")
     mode: Literal["L", "RGB"] = "L" if (made.paired or made.channels) == 1 else "RGB"
     return ImageFormat(height=image.height * scale, width=image.width * scale, mode=mode)
 
@@ -173,6 +185,8 @@ def check_shapes(translator: Method, data: ShardDataset) -> None:
                 f"{', '.join(mine.classes)}. Name the classes of pixels alike, and in the same order."
             )
         return
+    if translator.translates == "conditions":
+        return  # it looks at no image
     if mine.channels != theirs.channels:
         raise DataError(
             f"{data.folder} has {theirs.channels} channel(s), the translator was trained on {mine.channels}. "

@@ -28,7 +28,16 @@ def tiny_info(
     return DataInfo(channels, size, size, tuple(f"class {k}" for k in range(classes)), task, paired=paired)
 
 
-def tiny_side(info: DataInfo, size: int, number: int, *, labels: bool = True, salt: int = 0) -> Side:
+def tiny_side(
+    info: DataInfo,
+    size: int,
+    number: int,
+    *,
+    labels: bool = True,
+    salt: int = 0,
+    frames: int = 0,
+    conditions: torch.Tensor | None = None,
+) -> Side:
     """Images in [-1, 1]; each class has stripes of its own width, so that there is something to learn.
 
     Args:
@@ -37,6 +46,8 @@ def tiny_side(info: DataInfo, size: int, number: int, *, labels: bool = True, sa
         number: which batch; equal numbers give equal images.
         labels: whether the labels are known.
         salt: tells domains apart: 1 has the other polarity and more noise.
+        frames: how many further frames each image has; in every next one it has moved a pixel to the right.
+        conditions: encoded annotations to choose from, (M, …): an image of class k has row k mod M.
     """
     generator = torch.Generator().manual_seed(1000 * number + salt)
     labels_N = torch.randint(max(1, info.n_classes), (size,), generator=generator)
@@ -51,7 +62,15 @@ def tiny_side(info: DataInfo, size: int, number: int, *, labels: bool = True, sa
     truth = labels_N
     if info.task == "segmentation":  # the bright stripes are of the image's class, the dark ones of the next
         truth = (labels_N[:, None, None] + (images_NCHW[:, 0] < 0)) % info.n_classes
-    return Side((images_NCHW + noise).clamp(-1, 1), truth if labels else None, seeds_N, paired)
+    images_NCHW = (images_NCHW + noise).clamp(-1, 1)
+    side = Side(images_NCHW, truth if labels else None, seeds_N, paired)
+    if frames:
+        side.frames_NTCHW = torch.stack([images_NCHW.roll(t + 1, -1) for t in range(frames)], 1)
+        if paired is not None:
+            side.paired_frames_NTCHW = torch.stack([paired.roll(t + 1, -1) for t in range(frames)], 1)
+    if conditions is not None:
+        side.conditions_N = conditions[labels_N % len(conditions)]
+    return side
 
 
 def tiny_batch(
@@ -76,6 +95,8 @@ class TinyFeeds(Feeds):
         size: batch size.
         stop_at: the step whose batch is refused with `Stop`.
         seen: numbers of the batches that were asked for.
+        frames: further frames of each source image.
+        conditions: encoded annotations that source images have, (M, …); None for none.
     """
 
     source: Loader = field(default=None)  # type: ignore[assignment]  # batches are made here
@@ -83,6 +104,8 @@ class TinyFeeds(Feeds):
     size: int = 8
     stop_at: int | None = None
     seen: list[int] = field(default_factory=list)
+    frames: int = 0
+    conditions: torch.Tensor | None = None
 
     def batch(self, number: int, run: Run) -> Batch:
         """Batch `number`, at the run's step."""
@@ -90,4 +113,5 @@ class TinyFeeds(Feeds):
             raise Stop
         self.seen.append(number)
         real = tiny_side(self.info, self.size, number, labels=False, salt=1)
-        return Batch(tiny_side(self.info, self.size, number), real, run.step, run.step / run.steps)
+        source = tiny_side(self.info, self.size, number, frames=self.frames, conditions=self.conditions)
+        return Batch(source, real, run.step, run.step / run.steps)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -29,7 +30,14 @@ from adaptgan.training.seeding import seed_all
 CPU = torch.device("cpu")
 
 
-def check_method(config: Any, *, steps: int = 4, info: DataInfo | None = None, batch_size: int = 8) -> Method:
+def check_method(
+    config: Any,
+    *,
+    steps: int = 4,
+    info: DataInfo | None = None,
+    batch_size: int = 8,
+    conditions: Sequence[dict[str, Any]] = (),
+) -> Method:
     """A method keeps the loop's promises: see the messages of the assertions.
 
     It is built with a made-up data set and an untrained guard, and trained in the real loop on the CPU: all losses are
@@ -41,6 +49,7 @@ def check_method(config: Any, *, steps: int = 4, info: DataInfo | None = None, b
         steps: how many; every phase must have had its turn.
         info: the images it is built for.
         batch_size: of each domain.
+        conditions: example annotations, for a method that has `conditions`.
 
     Returns:
         The trained method, in eval mode.
@@ -51,7 +60,7 @@ def check_method(config: Any, *, steps: int = 4, info: DataInfo | None = None, b
     resolved = components().resolve("method", config, "method")
     with tempfile.TemporaryDirectory() as scratch:
         top = Path(scratch)
-        trial = Trial(resolved, info, steps, batch_size)
+        trial = Trial(resolved, info, steps, batch_size, conditions)
         watched, watch = trial.train(top / "first", watch=True)
         watch.verdict(name)
         again, _ = trial.train(top / "second")
@@ -68,7 +77,7 @@ def check_method(config: Any, *, steps: int = 4, info: DataInfo | None = None, b
             f"{name}: resuming a checkpoint differs from not being interrupted; keep all state "
             "that a later step reads in parameters and buffers",
         )
-        _check_round_trip(watched, resolved, info, top / "model")
+        _check_round_trip(watched, resolved, info, top / "model", trial.conditions(watched))
     return watched.eval()
 
 
@@ -80,10 +89,30 @@ class Trial:
         info: the images.
         steps: of the whole training.
         batch_size: of each domain.
+        annotations: examples of what the method has as `conditions`.
     """
 
-    def __init__(self, resolved: dict[str, Any], info: DataInfo, steps: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        resolved: dict[str, Any],
+        info: DataInfo,
+        steps: int,
+        batch_size: int,
+        annotations: Sequence[dict[str, Any]] = (),
+    ) -> None:
         self.resolved, self.info, self.steps, self.batch_size = resolved, info, steps, batch_size
+        self.annotations = annotations
+
+    def conditions(self, method: Method) -> torch.Tensor | None:
+        """The examples as the method encodes them."""
+        if not method.conditions:
+            return None
+        name = self.resolved["name"]
+        assert self.annotations, f"{name} has `conditions`: give the check some examples, `conditions=[{{…}}, …]`"
+        arrays = [np.asarray(method.encode_conditions(dict(one))) for one in self.annotations]
+        kinds = {(array.shape, array.dtype.name) for array in arrays}
+        assert len(kinds) == 1, f"{name}.encode_conditions: every record's must be alike, found {sorted(kinds)}"
+        return torch.from_numpy(np.stack(arrays))
 
     def build(self) -> Method:
         """A copy with the same first weights each time."""
@@ -110,8 +139,9 @@ class Trial:
             method = self.build()
             if watch:
                 watching.attach(method)
-            held_out = tiny_side(self.info, self.batch_size, 99)
-            feeds = TinyFeeds(info=self.info, size=self.batch_size, stop_at=stop_at, held_out=held_out)
+            given: dict[str, Any] = {"frames": method.frames, "conditions": self.conditions(method)}
+            held_out = tiny_side(self.info, self.batch_size, 99, **given)
+            feeds = TinyFeeds(info=self.info, size=self.batch_size, stop_at=stop_at, held_out=held_out, **given)
             run = Run("trial", "0" * 64, folder, folder / "log", {"method": self.resolved}, self.steps, method, CPU)
             try:
                 fit(make_fabric(CPU, "32-true"), run, feeds, training, seed=0)
@@ -198,13 +228,15 @@ def _same_state(one: nn.Module, other: nn.Module, message: str) -> None:
     assert mine.keys() == theirs.keys() and not differing, f"{message} (first: {differing[:3]})"
 
 
-def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, folder: Path) -> None:
+def _check_round_trip(
+    method: Method, resolved: dict[str, Any], info: DataInfo, folder: Path, conditions: torch.Tensor | None
+) -> None:
     data = {**dataclasses.asdict(info), "classes": list(info.classes)}
     folder.mkdir()
     save_model(method, {"method": resolved, "data": data}, folder)
     loaded = load_model(folder)
     name = resolved["name"]
-    side, seeds = tiny_side(info, 4, 7), torch.arange(4)
+    side, seeds = tiny_side(info, 4, 7, conditions=conditions), torch.arange(4)
     images = side.images_NCHW
     method.eval()
     with torch.no_grad():
@@ -217,7 +249,9 @@ def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, 
             assert isinstance(loaded, Predictor)
             assert _alike(probabilities, loaded.predict(images)), f"{name}: a loaded model predicts something else"
         if isinstance(method, Translator):
-            _check_translator(method, loaded, name, side.labels if method.translates == "mask" else images, seeds)
+            given = {"image": images, "mask": side.labels_N, "conditions": side.conditions_N}[method.translates]
+            assert given is not None, f"{name} translates {method.translates}, and learns from none"
+            _check_translator(method, loaded, name, given, seeds)
         if isinstance(method, Sampler):
             labels_N = torch.arange(6) % max(1, info.n_classes)
             sampled = method.sample(labels_N, _seeded(3))
@@ -242,7 +276,7 @@ def _check_round_trip(method: Method, resolved: dict[str, Any], info: DataInfo, 
 def _check_translator(method: Any, loaded: Any, name: str, given: torch.Tensor, seeds: torch.Tensor) -> None:
     info, scale = method.info, method.enlarges
     translated = method.translate(given, seeds)
-    expected = (4, info.paired or info.channels, scale * given.shape[-2], scale * given.shape[-1])
+    expected = (4, info.paired or info.channels, scale * info.height, scale * info.width)
     assert translated.shape == expected, (
         f"{name}.translate: {tuple(given.shape)} became {tuple(translated.shape)}, not {expected}"
     )

@@ -148,7 +148,7 @@ class Results(TorchDispatchMode):
 
 def test_a_batch_of_a_whole_set_in_memory_copies_its_own_records_alone(make: Any, dataset: ShardDataset) -> None:
     loader = make(loading="device")
-    assert loader._images.data_ptr() == dataset.images_NCHW.ctypes.data, "the memory map itself, not a copy"
+    assert loader._held["images"].data_ptr() == dataset.images_NCHW.ctypes.data, "the memory map itself, not a copy"
     with Results() as results:
         side = loader.batch(3)
     assert results.largest == side.images_NCHW.numel() < dataset.images_NCHW.size
