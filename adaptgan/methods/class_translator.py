@@ -11,21 +11,17 @@ from torch.nn import functional as F
 from adaptgan.components import nested, nested_list
 from adaptgan.data.augmentation import Augmentation
 from adaptgan.data.batch import Batch
-from adaptgan.data.randomness import normal
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
-from adaptgan.methods.generative import reports_gradient, watch
-from adaptgan.methods.jittered import Jittered
+from adaptgan.methods.generative import watch
+from adaptgan.methods.noisy import Noisy
 from adaptgan.methods.semantic import SemanticTerm
 from adaptgan.objectives.adversarial import Adversarial
 from adaptgan.objectives.penalties import Penalty
 from adaptgan.training.ema import EMA
 
-NOISE = 78
-"""The view of a record's seed that its noise is drawn from; augmentations have the small numbers."""
 
-
-class ClassTranslator(Jittered, Method):
+class ClassTranslator(Noisy, Method):
     """G draws a synthetic image anew so that image and class *together* are distributed as in the real domain.
 
         z ~ N(0, 1), labelled x, y of the source; real images x_t with the classes y_t that a guard f reads in them
@@ -143,40 +139,6 @@ class ClassTranslator(Jittered, Method):
     def follow(self, batch: Batch) -> None:
         """The averaged generator follows G."""
         self.average.update(self.generator)
-
-    def fake(self, batch: Batch) -> torch.Tensor:
-        """G(x, z), made once for both players."""
-        if "fake" not in batch.shared:
-            x = self.synthetic(batch)
-            fake = self.generator(x, torch.randn(len(x), self.n_noise, device=x.device))
-            if fake.requires_grad:
-                fake.register_hook(reports_gradient(batch))
-            batch.shared["fake"] = fake
-        fake_NCHW: torch.Tensor = batch.shared["fake"]
-        return fake_NCHW
-
-    def translate(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor | None = None) -> torch.Tensor:
-        """G(x, z), NCHW in [-1, 1].
-
-        `seeds_N` decide jitter and noise; without them there is no jitter, and noise of the global generator.
-        """
-        if seeds_N is None:
-            z_NZ = torch.randn(len(images_NCHW), self.n_noise, device=images_NCHW.device)
-        else:
-            images_NCHW = self.jitter(images_NCHW, seeds_N)
-            z_NZ = normal(seeds_N, NOISE, self.n_noise)
-        translated_NCHW: torch.Tensor = self.average(images_NCHW, z_NZ)
-        return translated_NCHW
-
-    def samples(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Source images, each with two draws of the noise, and real ones."""
-        x, seeds = batch.source.images_NCHW[:16], batch.source.seeds_N[:16]
-        return {
-            "source": x,
-            "translated": self.translate(x, seeds),
-            "other noise": self.translate(x, seeds + 1),
-            "real": batch.real.images_NCHW[:16],
-        }
 
     def _penalties(self) -> list[Penalty]:
         return list(self.penalties)  # type: ignore[arg-type]

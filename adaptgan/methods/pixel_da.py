@@ -12,11 +12,10 @@ from torch import nn
 from adaptgan.components import nested
 from adaptgan.data.augmentation import Augmentation, Identity
 from adaptgan.data.batch import Batch
-from adaptgan.data.randomness import uniform
 from adaptgan.datainfo import DataInfo
 from adaptgan.methods.base import ClassifierMethod, Losses, OptimizerOptions, Phase
-from adaptgan.methods.generative import reports_gradient, watch
-from adaptgan.methods.jittered import Jittered
+from adaptgan.methods.generative import watch
+from adaptgan.methods.noisy import Noisy
 from adaptgan.methods.tasks import task_of
 from adaptgan.methods.two_domains import BatchNormMode, forward_domains
 from adaptgan.networks.layers import frozen_statistics
@@ -26,11 +25,8 @@ from adaptgan.training.ema import EMA
 
 Weight = Annotated[float, Field(ge=0)]
 
-NOISE = 77
-"""The view of a record's seed that its noise is drawn from; augmentations have the small numbers."""
 
-
-class PixelDA(Jittered, ClassifierMethod):
+class PixelDA(Noisy, ClassifierMethod):
     """A generator G makes source images look real while the task's network T learns from what it makes. §3, eq. 1–3:
 
         min_θG,θT max_θD  α L_d(D, G) + β L_t(T, G) + γ L_c(G), in two alternating steps:
@@ -73,6 +69,7 @@ class PixelDA(Jittered, ClassifierMethod):
     """
 
     needs_target = True
+    uniform_noise = True
     takes_labelled = True
     tasks = ("classification", "regression", "segmentation")
     training_only = ("generator", "discriminator", "classifier")
@@ -174,18 +171,6 @@ class PixelDA(Jittered, ClassifierMethod):
             return torch.ones_like(x_NCHW[:, :1])
         return (x_NCHW.amax(1, keepdim=True) > self.foreground).to(x_NCHW.dtype)
 
-    def fake(self, batch: Batch) -> torch.Tensor:
-        """G(x, z), made once for both steps."""
-        if "fake" not in batch.shared:
-            x = self.synthetic(batch)
-            z_NZ = 2 * torch.rand(len(x), self.n_noise, device=x.device) - 1
-            fake = self.generator(x, z_NZ)
-            if fake.requires_grad:
-                fake.register_hook(reports_gradient(batch))
-            batch.shared["fake"] = fake
-        fake_NCHW: torch.Tensor = batch.shared["fake"]
-        return fake_NCHW
-
     def seen(self, batch: Batch, images_NCHW: torch.Tensor) -> torch.Tensor:
         """What T sees of source images or of what was made from them: augmented alike."""
         changed_NCHW: torch.Tensor = self.augmentation(images_NCHW, batch.source.seeds_N, view=1)
@@ -202,26 +187,3 @@ class PixelDA(Jittered, ClassifierMethod):
     def predictor(self) -> nn.Module:
         """The averaged T."""
         return self.teacher
-
-    def translate(self, images_NCHW: torch.Tensor, seeds_N: torch.Tensor | None = None) -> torch.Tensor:
-        """G(x, z), NCHW in [-1, 1].
-
-        `seeds_N` decide jitter and noise; without them there is no jitter, and noise of the global generator.
-        """
-        if seeds_N is None:
-            z_NZ = torch.rand(len(images_NCHW), self.n_noise, device=images_NCHW.device)
-        else:
-            images_NCHW = self.jitter(images_NCHW, seeds_N)
-            z_NZ = uniform(seeds_N, NOISE, self.n_noise)
-        translated_NCHW: torch.Tensor = self.average(images_NCHW, 2 * z_NZ - 1)
-        return translated_NCHW
-
-    def samples(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Source images, each with two draws of the noise, and real ones."""
-        x, seeds = batch.source.images_NCHW[:16], batch.source.seeds_N[:16]
-        return {
-            "source": x,
-            "translated": self.translate(x, seeds),
-            "other noise": self.translate(x, seeds + 1),
-            "real": batch.real.images_NCHW[:16],
-        }

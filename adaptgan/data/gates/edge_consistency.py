@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 
-from adaptgan.data.gates.base import Trial, Verdict, beside, enough, full_precision, refuse_noise, settled
-from adaptgan.data.gates.places import FLOOR, directions, edges, fit, moved
+from adaptgan.data.gates.base import Trial, Verdict, beside, full_precision, refuse_noise
+from adaptgan.data.gates.place_gate import PlaceGate
+from adaptgan.data.gates.places import FLOOR, edges, fit
 
 
-class EdgeConsistency:
+class EdgeConsistency(PlaceGate):
     """Edges of the image before must be edges of the new one, at the same place to within a tolerance.
 
     Edges are lengths of gradients of the smoothed image, so inverted or changed colours do not matter. With f the
@@ -33,44 +31,21 @@ class EdgeConsistency:
     """
 
     name = "edge_consistency"
-
-    def __init__(
-        self,
-        tolerance: Annotated[int, Field(ge=1)] = 1,
-        quantile: Annotated[float, Field(gt=0, lt=1)] = 0.05,
-        threshold: float | None = None,
-    ) -> None:
-        self.tolerance, self.quantile, self.threshold = tolerance, quantile, threshold
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """The smallest score."""
-        return {} if self.threshold is None else {"threshold": self.threshold}
+    lost = "edges are not where they were"
 
     @full_precision
     def calibrate(self, source: Trial) -> None:
         """Score false translations of the source."""
-        if self.threshold is not None:
-            return
-        enough(self.name, source)
-        edges_NHW = edges(source.before_NCHW, self.tolerance)
-        others = [edges_NHW.roll(by, 0) for by in (1, 2, 3) if by < len(edges_NHW)]
-        shifts = [moved(edges_NHW, *way) for way in directions(self.tolerance + 1)]
-        worst = [
-            torch.quantile(torch.cat([self._scores(edges_NHW, false) for false in kind]), 1 - self.quantile)
-            for kind in (others, shifts)
-        ]
-        self.threshold = max(FLOOR, *(value.item() for value in worst))  # a blank image scores 0
+        if self.threshold is None:
+            edges_NHW = edges(source.before_NCHW, self.tolerance)
+            self.reject(source, edges_NHW, lambda false_NHW: self._scores(edges_NHW, false_NHW))
 
     @full_precision
     def __call__(self, trial: Trial) -> Verdict:
         """Judge new images."""
         refuse_noise(self.name, trial)
-        threshold = settled(self.name, "threshold", self.threshold)
         before_NHW = edges(beside(trial), self.tolerance)
-        scores_N = self._scores(before_NHW, edges(trial.after_NCHW, self.tolerance))
-        reasons = [f"edges are not where they were: {score:.2f}" for score in scores_N.tolist()]
-        return Verdict(scores_N >= threshold, [{self.name: round(score, 4)} for score in scores_N.tolist()], reasons)
+        return self.verdict(self._scores(before_NHW, edges(trial.after_NCHW, self.tolerance)))
 
     def _scores(self, before_NHW: torch.Tensor, after_NHW: torch.Tensor) -> torch.Tensor:
         own_N = fit(before_NHW, before_NHW, self.tolerance).clamp(min=FLOOR)

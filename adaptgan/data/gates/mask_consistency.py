@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch.nn import functional as F
 
-from adaptgan.data.gates.base import Trial, Verdict, beside, enough, full_precision, refuse_noise, settled
-from adaptgan.data.gates.places import FLOOR, boundaries, directions, edges, fit, moved
+from adaptgan.data.gates.base import Trial, Verdict, beside, full_precision, refuse_noise
+from adaptgan.data.gates.place_gate import PlaceGate
+from adaptgan.data.gates.places import FLOOR, boundaries, edges, fit
 from adaptgan.errors import ParamsError
 
 
-class MaskConsistency:
+class MaskConsistency(PlaceGate):
     """Boundaries of the record's `mask` must be edges of the new image, as they were of the image before.
 
     With f the advantage of the own place over places further off (`places.fit`), the score of an image is
@@ -35,53 +33,28 @@ class MaskConsistency:
 
     name = "mask_consistency"
     needs_masks = True
-
-    def __init__(
-        self,
-        tolerance: Annotated[int, Field(ge=1)] = 1,
-        quantile: Annotated[float, Field(gt=0, lt=1)] = 0.05,
-        threshold: float | None = None,
-    ) -> None:
-        self.tolerance, self.quantile, self.threshold = tolerance, quantile, threshold
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """The smallest score."""
-        return {} if self.threshold is None else {"threshold": self.threshold}
+    lost = "the mask's outlines are not where they were"
 
     @full_precision
     def calibrate(self, source: Trial) -> None:
         """Score wrong masks of the source."""
         if self.threshold is not None:
             return
-        enough(self.name, source)
         outlines_NHW, before_NHW = self._maps(source)
-        others = [before_NHW.roll(by, 0) for by in (1, 2, 3) if by < len(before_NHW)]
-        shifts = [moved(before_NHW, *way) for way in directions(self.tolerance + 1)]
         visible_N = fit(outlines_NHW, before_NHW, self.tolerance) >= FLOOR
         if not visible_N.any():
             raise ParamsError(
                 f"the gate {self.name}: the boundaries of the masks are no edges in any of the source images; nothing "
                 "can be asked of new ones. Leave it out of `gate`."
             )
-        worst = [
-            torch.quantile(
-                torch.cat([self._scores(outlines_NHW, before_NHW, false)[visible_N] for false in kind]),
-                1 - self.quantile,
-            )
-            for kind in (others, shifts)
-        ]
-        self.threshold = max(FLOOR, *(value.item() for value in worst))  # a blank image scores 0
+        self.reject(source, before_NHW, lambda false_NHW: self._scores(outlines_NHW, before_NHW, false_NHW)[visible_N])
 
     @full_precision
     def __call__(self, trial: Trial) -> Verdict:
         """Judge new images."""
         refuse_noise(self.name, trial)
-        threshold = settled(self.name, "threshold", self.threshold)
         outlines_NHW, before_NHW = self._maps(trial)
-        scores_N = self._scores(outlines_NHW, before_NHW, edges(trial.after_NCHW, self.tolerance))
-        reasons = [f"the mask's outlines are not where they were: {score:.2f}" for score in scores_N.tolist()]
-        return Verdict(scores_N >= threshold, [{self.name: round(score, 4)} for score in scores_N.tolist()], reasons)
+        return self.verdict(self._scores(outlines_NHW, before_NHW, edges(trial.after_NCHW, self.tolerance)))
 
     def _maps(self, trial: Trial) -> tuple[torch.Tensor, torch.Tensor]:
         """Outlines of the masks and edges of the images before, both (N, H', W') as the new images are."""
