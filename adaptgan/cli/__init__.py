@@ -21,6 +21,7 @@ COMMANDS = (
     "init",
     "components",
     "plugins",
+    "new-plugin",
     "inspect",
     "export",
     "environment",
@@ -29,10 +30,10 @@ COMMANDS = (
 
 
 def register(app: typer.Typer) -> None:
-    """Add every command: `adaptgan/cli/<name>.py` has a function `command` whose body imports what it needs."""
+    """Add every command: `adaptgan/cli/<name>_command.py` has a function `command` whose body imports what it needs."""
     import importlib
 
     known = {command.name for command in app.registered_commands}
     for name in COMMANDS:
         if name not in known:
-            app.command(name)(importlib.import_module(f"adaptgan.cli.{name}_command").command)
+            app.command(name)(importlib.import_module(f"adaptgan.cli.{name.replace('-', '_')}_command").command)
