@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from adaptgan.deprecation import warn_once
 from adaptgan.errors import ComponentError, ParamsError, nearest
 from adaptgan.hookspecs import PLUGIN_API
 
@@ -51,6 +52,9 @@ class ComponentSpec:
         paper: author and year, or a URL; empty when there is none.
         api: the `PLUGIN_API` it was written for.
         distribution: who provides it; set by the plugin manager.
+        deprecated: what to use instead and when it goes: `use 'sngan'; goes in 0.3`; warned about when it is built.
+        formerly: names that it had before; they work, with a warning.
+        renamed: options that it had before, by the names they have now: `{"channel": "channels"}`; they work, too.
     """
 
     kind: str
@@ -60,6 +64,9 @@ class ComponentSpec:
     paper: str = ""
     api: int = PLUGIN_API
     distribution: str = ""
+    deprecated: str = ""
+    formerly: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,7 @@ class Registry:
                 claims.append(spec.distribution)
             else:
                 self._specs[key] = spec
+        self._formerly = {(spec.kind, old): spec for spec in self._specs.values() for old in spec.formerly}
 
     def specs(self, kind: str | None = None) -> list[ComponentSpec]:
         """The known components, of one kind or all, sorted by kind and name."""
@@ -143,9 +151,12 @@ class Registry:
         if claims := self.conflicts.get((kind, name)):
             raise ComponentError(
                 f"{place}the {kind} {name!r} is claimed by {' and '.join(claims)}. "
-                "Uninstall one, or block it with ADAPTGAN_DISABLE_PLUGINS=<distribution>."
+                "Uninstall one, or block it: `plugins: {block: [<distribution>]}` in params.yaml."
             )
         if spec := self._specs.get((kind, name)):
+            return spec
+        if spec := self._formerly.get((kind, name)):
+            warn_once(f"{place}the {kind} {name!r} is called {spec.name!r} now; the old name will go.")
             return spec
         known = [spec.name for spec in self.specs(kind)]
         message = f"{place}unknown {kind} {name!r}. {nearest(name, known)} See `adaptgan components {kind}`."
@@ -210,10 +221,10 @@ class Registry:
                 f"{where}: expected a {kind}, as `name` or `{{name: …, option: …}}`; found {config!r}. "
                 f"See `adaptgan components {kind}`."
             )
-        name = config["name"]
-        spec = self.find(kind, name, where)
+        spec = self.find(kind, config["name"], where)
+        name = spec.name
         schema = self.schema(spec)
-        given = {key: value for key, value in config.items() if key != "name"}
+        given = _today(spec, {key: value for key, value in config.items() if key != "name"}, where)
         for key in given:
             if key not in (known := [option.name for option in schema.options]):
                 raise ParamsError(
@@ -263,6 +274,8 @@ class Registry:
 
     def _construct(self, kind: str, resolved: Mapping[str, Any], where: str, context: tuple[Any, ...]) -> Any:
         spec = self.find(kind, resolved["name"], where)
+        if spec.deprecated:
+            warn_once(f"{where}: the {kind} {spec.name!r} is deprecated: {spec.deprecated}.")
         schema = self.schema(spec)
         arguments: dict[str, Any] = {}
         for option in schema.options:
@@ -301,6 +314,22 @@ class Registry:
             for item in value if option.nested.many else [value]:
                 found += self.names_in(option.nested.kind, item)
         return found
+
+
+def _today(spec: ComponentSpec, given: dict[str, Any], where: str) -> dict[str, Any]:
+    """Options by the names that they have now.
+
+    Raises:
+        ParamsError: an option is given by its old name and its new one.
+    """
+    for old, new in spec.renamed.items():
+        if old not in given:
+            continue
+        if new in given:
+            raise ParamsError(f"{where}: `{old}` is the old name of `{new}`, and both are given. Leave out `{old}`.")
+        warn_once(f"{where}.{old}: the option is called {new!r} now; the old name will go.")
+        given[new] = given.pop(old)
+    return given
 
 
 def _merged(default: Any, given: Mapping[str, Any], where: str) -> dict[str, Any]:

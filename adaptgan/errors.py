@@ -22,6 +22,10 @@ class ComponentError(ParamsError):
     """A component is unknown, claimed twice, or its plugin failed to load."""
 
 
+class PluginError(AdaptganError):
+    """A plugin's hook failed, and the plugin says that nothing may go on without it."""
+
+
 class DataError(AdaptganError):
     """An input is missing, corrupt, unlabelled where labels are needed, or of mixed shapes."""
 

@@ -18,6 +18,9 @@ Component = str | dict[str, Any]
 """`name` or `{name: …, option: …}`; checked against the component's own signature when it is used."""
 
 
+Name = Annotated[str, Field(pattern=r"\S")]
+
+
 class Section(pydantic.BaseModel):
     """Base of all sections: frozen, and an unknown key is an error."""
 
@@ -208,6 +211,18 @@ class TrackingSection(Section):
     log_models: bool = True
 
 
+class PluginsSection(Section):
+    """Whose code may run. Names are of distributions or of entry points; `-`, `_`, `.` and case make no difference.
+
+    What is said here holds before any plugin is imported: `adaptgan.trust` reads it first.
+    """
+
+    allow: Annotated[
+        list[Name] | None, Field(description="nothing but these and what is built in; null: all that is installed")
+    ] = None
+    block: Annotated[list[Name], Field(description="never these, even if they are allowed")] = []
+
+
 class Pipeline(Section):
     """The sections that every params.yaml has (or leaves at their defaults)."""
 
@@ -215,6 +230,7 @@ class Pipeline(Section):
     evaluate: EvaluateSection = EvaluateSection()
     report: ReportSection = ReportSection()
     tracking: TrackingSection = TrackingSection()
+    plugins: PluginsSection = PluginsSection()
 
 
 S = TypeVar("S", bound=Section)
@@ -226,7 +242,7 @@ class Params:
     """A parsed params.yaml.
 
     Attributes:
-        pipeline: seed, evaluate, report and tracking.
+        pipeline: seed, evaluate, report, tracking and plugins.
         sections: every other section as plain data; `section` checks one against what a command expects.
         path: the file it came from, for messages.
     """
@@ -317,6 +333,11 @@ def _override(tree: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise ParamsError(f"--set {override}: {text!r} is not a YAML value: {error}") from None
     *parents, last = dotted.split(".")
+    if [*parents, last][0] == "plugins":
+        raise ParamsError(
+            f"--set {override}: plugins are found before this is read. Write it in the params file, or set "
+            "ADAPTGAN_DISABLE_PLUGINS or ADAPTGAN_ALLOW_PLUGINS to a list of names for one command."
+        )
     node = tree
     for part in parents:
         inner = node.get(part)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from adaptgan.errors import ComponentError, Interrupted
-from adaptgan.plugins import Plugins, PluginWarning
+from adaptgan import hookspecs
+from adaptgan.errors import ComponentError, Interrupted, PluginError
+from adaptgan.plugins import ERROR_HOOKS, REGISTRATION_HOOKS, STAGE_HOOKS, TRAINING_HOOKS, Plugins, PluginWarning
 
 Install = Callable[..., None]
 
@@ -184,16 +185,145 @@ def test_a_hook_that_fails_under_strict_stops_the_run(third_party: Install) -> N
         Plugins(strict=True).fire("adaptgan_on_losses", run=RUN, step=1, means={})
 
 
-def test_a_plugin_may_stop_a_run_on_purpose(third_party: Install) -> None:
-    third_party(
-        "watch-gan",
-        "from adaptgan import hookimpl\nfrom adaptgan.errors import Interrupted\n"
-        "@hookimpl\ndef adaptgan_on_losses(step): raise Interrupted('enough')",
-    )
+MUST = """
+from adaptgan import AdaptganError, hookimpl
+from adaptgan.errors import Interrupted
+
+@hookimpl{options}
+def {hook}(): raise {error}
+"""
+
+
+def failing(hook: str, error: str, options: str = "") -> str:
+    return MUST.format(hook=hook, error=error, options=options)
+
+
+EVENTS = {
+    "adaptgan_on_losses": {"run": RUN, "step": 1, "means": {}},
+    "adaptgan_before_train": {"run": SimpleNamespace(rank=1, steps=1, history=[], method=None, halt="", alarms=[])},
+    "adaptgan_after_stage": {"stage": SimpleNamespace(name="ingest")},
+}
+
+
+@pytest.mark.parametrize("hook", EVENTS)
+@pytest.mark.parametrize(
+    "error", ["Interrupted('enough')", "AdaptganError('no')", "MemoryError()", "OSError(28, 'full')"]
+)
+def test_whatever_an_observing_hook_raises_the_run_goes_on(third_party: Install, hook: str, error: str) -> None:
+    third_party("watch-gan", failing(hook, error))
     found = Plugins()
-    with pytest.raises(Interrupted, match="enough"):
+    with pytest.warns(PluginWarning, match=f"watch-gan 1.0 .* is left out: {hook} raised {error.split('(')[0]}"):
+        found.fire(hook, **EVENTS[hook])
+    assert not found.manager.has_plugin("watch-gan")
+    assert found.left_out()["watch-gan==1.0"].startswith(f"{hook} raised")
+    assert found.active() == []
+
+
+def test_who_wanted_to_stop_a_training_is_told_how(third_party: Install) -> None:
+    third_party("watch-gan", failing("adaptgan_on_losses", "Interrupted('enough')"))
+    with pytest.warns(
+        PluginWarning, match=r"enough \(A plugin ends a training by `run.halt`; only a hook that `must_succ"
+    ):
+        Plugins().fire("adaptgan_on_losses", run=RUN, step=1, means={})
+
+
+@pytest.mark.parametrize("hook", EVENTS)
+def test_a_hook_that_must_succeed_stops_the_run(third_party: Install, hook: str) -> None:
+    third_party("must-gan", failing(hook, "Interrupted('enough')", "(must_succeed=True)"))
+    found = Plugins()
+    with pytest.raises(Interrupted, match="^enough$"):  # as it is
+        found.fire(hook, **EVENTS[hook])
+    assert found.known["must-gan"].status == "loaded"
+    assert found.known["must-gan"].must_succeed == (hook,)
+
+
+def test_any_other_exception_of_one_names_the_plugin_and_the_way_on(third_party: Install) -> None:
+    third_party("must-gan", failing("adaptgan_on_losses", "KeyError('kid')", "(must_succeed=True)"), version="3.1")
+    with pytest.raises(PluginError) as caught:
+        Plugins().fire("adaptgan_on_losses", run=RUN, step=1, means={})
+    assert str(caught.value) == (
+        "must-gan 3.1 (entry point 'must-gan') says that its adaptgan_on_losses must succeed, and it raised KeyError: "
+        "'kid'. To go on without the plugin, block it: `plugins: {block: [must-gan]}` in params.yaml."
+    )
+    assert isinstance(caught.value.__context__, KeyError)
+
+
+@pytest.mark.parametrize("hook", ["adaptgan_on_train_error", "adaptgan_on_stage_error"])
+def test_no_error_takes_the_place_of_the_one_that_is_told(third_party: Install, hook: str) -> None:
+    third_party("must-gan", failing(hook, "Interrupted('enough')", "(must_succeed=True)"))
+    found = Plugins()
+    stage = SimpleNamespace(name="ingest", title="ingest")
+    subject = {"stage": stage} if "stage" in hook else {"run": RUN}
+    with pytest.warns(PluginWarning, match="must-gan"):
+        found.fire(hook, **subject, error=OSError())
+
+
+def test_no_command_can_be_forbidden_by_a_plugin(third_party: Install) -> None:
+    third_party("must-gan", failing("adaptgan_register_commands", "OSError('no')", "(must_succeed=True)"))
+    with pytest.warns(PluginWarning, match="must-gan"):
+        Plugins().fire("adaptgan_register_commands", app=None)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_process_passes_through(third_party: Install, error: type[BaseException]) -> None:
+    third_party("end-gan", failing("adaptgan_on_losses", error.__name__))
+    with pytest.raises(error):
+        Plugins().fire("adaptgan_on_losses", run=RUN, step=1, means={})
+
+
+HOOKS = """
+from adaptgan import hookimpl
+
+@hookimpl{options}
+def {hook}(): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("hook", "options", "training", "stage"),
+    [
+        ("adaptgan_on_step_end", "", True, False),
+        ("adaptgan_load_state", "", True, False),
+        ("adaptgan_before_stage", "", True, True),
+        ("adaptgan_on_step_end", "(observes=True)", False, False),
+        ("adaptgan_on_step_end", "(observes=True, tryfirst=True)", False, False),
+        ("adaptgan_after_train", "", False, False),  # the result is written
+        ("adaptgan_after_stage", "", False, False),
+        ("adaptgan_on_stage_error", "", False, False),
+        ("adaptgan_register_commands", "", False, False),
+    ],
+)
+def test_who_may_have_a_hand_in_a_result(
+    third_party: Install, hook: str, options: str, training: bool, stage: bool
+) -> None:
+    third_party("hand-gan", HOOKS.format(hook=hook, options=options), version="2.2")
+    third_party("acme-gan", ONE_NETWORK)
+    found = Plugins()
+    expected = {"hand-gan": "2.2"}
+    assert found.deciding(TRAINING_HOOKS) == (expected if training else {})
+    assert found.deciding(STAGE_HOOKS) == (expected if stage else {})
+    assert found.known["hand-gan"].hooks == (hook,)
+    assert found.active() == ["acme-gan==1.0", "hand-gan==2.2"]
+    assert found.record() == {"active": found.active()}
+
+
+def test_who_failed_on_the_way_had_a_hand_in_it_all_the_same(third_party: Install) -> None:
+    third_party("mmm-grouch", GROUCH, version="2.0")
+    found = Plugins()
+    with pytest.warns(PluginWarning):
         found.fire("adaptgan_on_losses", run=RUN, step=1, means={})
-    assert not found.known["watch-gan"].failure
+    assert found.deciding(TRAINING_HOOKS) == {"mmm-grouch": "2.0"}
+    assert found.record() == {
+        "active": [],
+        "left_out": {"mmm-grouch==2.0": "adaptgan_on_losses raised KeyError: 'no such thing'"},
+    }
+
+
+def test_every_hook_has_its_place() -> None:
+    """A hook that is added is either one that can have a hand in a result, or is named here as one that cannot."""
+    after = {"adaptgan_after_stage", "adaptgan_after_train"}
+    named = {*TRAINING_HOOKS, *ERROR_HOOKS, *REGISTRATION_HOOKS, *after}
+    assert named == {name for name in dir(hookspecs) if name.startswith("adaptgan_")}
 
 
 def test_hooks_of_third_parties_run_before_the_built_ins_and_results_are_collected(third_party: Install) -> None:

@@ -79,6 +79,29 @@ def test_plugins_names_what_failed_and_why(site: Path) -> None:
     assert "a_library_that_nobody_has" in found["adaptgan-broken"]["cause"]
 
 
+def test_one_is_shown_with_what_its_distribution_says(site: Path) -> None:
+    (shown,) = json.loads(run(site, "-m", "adaptgan", "plugins", "adaptgan-acme", "--json").stdout)["plugins"]
+    assert shown["metadata"]["summary"] == "A third party's package, for tests."
+    assert shown["components"]["objective/acme_hinge"] == "a hinge"
+    assert shown["hooks"] == ["adaptgan_register_components", "adaptgan_after_train"]
+    assert shown["decides"] == []  # when it is called, the result is written
+    assert Path(shown["file"]) == site / "adaptgan_acme" / "__init__.py"
+
+
+def test_params_yaml_says_who_may_run(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("plugins: {allow: [adaptgan-example]}\n")
+    done = run(site, "-m", "adaptgan", "components", "method", "acme_align", cwd=tmp_path)
+    assert done.returncode == 2
+    assert (
+        "adaptgan-acme 1.4.0 (entry point 'acme') is blocked: it is not in plugins.allow of params.yaml. Add it to "
+        "that list to use it." in done.stderr
+    )
+    assert "a_library_that_nobody_has" not in done.stderr  # the broken one is not even tried
+    shown = json.loads(run(site, "-m", "adaptgan", "plugins", "--json", cwd=tmp_path).stdout)
+    status = {plugin["distribution"]: plugin["status"] for plugin in shown["plugins"] if not plugin["builtin"]}
+    assert status == {"adaptgan-acme": "blocked", "adaptgan-broken": "blocked", "adaptgan-example": "loaded"}
+
+
 def test_asking_for_what_the_broken_one_may_have_had_shows_the_cause(site: Path) -> None:
     done = run(site, "-m", "adaptgan", "components", "network", "broken_net")
     assert done.returncode == 2
@@ -178,6 +201,7 @@ def test_dvc_repro_trains_with_it_from_params_alone(
     card = json.loads((project / "models" / "acme" / "model.json").read_text())
     assert card["method"]["classifier"] == {"name": "acme_mlp", "hidden": 8}
     assert card["versions"]["adaptgan-acme"] == "1.4.0"
+    assert card["plugins"] == {"active": ["adaptgan-acme==1.4.0", "adaptgan-example==0.1.0"]}
     assert (tmp_path / "acme.log").read_text() == "trained task.acme\n"  # its hook ran, the broken plugin hurt nothing
     described = json.loads((project / "environment" / "task.acme.json").read_text())
     assert described["components"]["method/acme_align"] == "adaptgan-acme==1.4.0"

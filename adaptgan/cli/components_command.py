@@ -56,13 +56,18 @@ def _summary(spec: ComponentSpec) -> dict[str, Any]:
         "paper": spec.paper,
         "distribution": spec.distribution,
         "target": spec.target,
+        "deprecated": spec.deprecated,
     }
 
 
 def _specs_text(specs: list[dict[str, Any]]) -> str:
-    rows = [(spec["name"], spec["summary"], spec["paper"], spec["distribution"]) for spec in specs]
+    rows = [(spec["name"], _with_notice(spec), spec["paper"], spec["distribution"]) for spec in specs]
     more = f"\n\nOptions of one: `adaptgan components {specs[0]['kind']} {specs[0]['name']}`." if specs else ""
     return table(("name", "what it is", "paper", "from"), rows) + more
+
+
+def _with_notice(spec: dict[str, Any]) -> str:
+    return f"{spec['summary']} (deprecated: {spec['deprecated']})" if spec["deprecated"] else spec["summary"]
 
 
 def _detail(spec: ComponentSpec, schema: Schema) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def _detail(spec: ComponentSpec, schema: Schema) -> dict[str, Any]:
 
 
 def _detail_text(detail: dict[str, Any]) -> str:
-    lines = [f"{detail['kind']} {detail['name']}: {detail['summary']}"]
+    lines = [f"{detail['kind']} {detail['name']}: {_with_notice(detail)}"]
     if detail["paper"]:
         lines.append(f"paper: {detail['paper']}")
     lines += [f"from: {detail['distribution']} ({detail['target']})", ""]

@@ -133,12 +133,16 @@ def _plugins() -> Iterator[Check]:
     found = plugins()
     for plugin in found.known.values():
         if plugin.failure:
-            advice = f"Update or uninstall {plugin.distribution}, or ADAPTGAN_DISABLE_PLUGINS={plugin.name}."
+            advice = f"Update or uninstall {plugin.distribution}, or block it: ADAPTGAN_DISABLE_PLUGINS={plugin.name}."
             yield Check(f"plugin {plugin.name}", "fail", f"{plugin.title}: {plugin.failure}", advice)
         elif plugin.blocked:
-            yield Check(f"plugin {plugin.name}", "warn", "blocked", "Unset ADAPTGAN_DISABLE_PLUGINS to use it.")
+            yield Check(f"plugin {plugin.name}", "warn", f"{plugin.title}: {plugin.blocked}", plugin.remedy)
+    for where, name in found.strangers:
+        yield Check(
+            f"plugin {name}", "warn", f"not installed, and {where} names it", "Correct the name, or install it."
+        )
     for (kind, name), claims in found.components.conflicts.items():
-        advice = "Uninstall one, or block it with ADAPTGAN_DISABLE_PLUGINS."
+        advice = "Uninstall one, or block it: `plugins: {block: [<distribution>]}` in params.yaml."
         yield Check(f"{kind} {name}", "fail", f"claimed by {' and '.join(claims)}", advice)
     loaded = [plugin for plugin in found.known.values() if not plugin.failure and not plugin.blocked]
     yield Check("plugins", "ok", f"{len(loaded)} loaded, {len(found.components.specs())} components")

@@ -68,7 +68,7 @@ class Stage:
                     "results": self.results,
                 },
             )
+            fire("adaptgan_after_stage", stage=self)
         except BaseException as error:
             fire("adaptgan_on_stage_error", stage=self, error=error)
             raise
-        fire("adaptgan_after_stage", stage=self)

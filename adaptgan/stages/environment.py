@@ -16,7 +16,7 @@ from adaptgan.components import ComponentSpec
 from adaptgan.errors import ParamsError
 from adaptgan.files import staged, write_json
 from adaptgan.params import FidelitySection, IngestSection, Params, RealismSection, SynthesizeSection, TrainSection
-from adaptgan.plugins import components, version_of
+from adaptgan.plugins import STAGE_HOOKS, TRAINING_HOOKS, components, plugins, version_of
 
 _OWN = "adaptgan"
 
@@ -44,12 +44,18 @@ def environment(params: Params, *, out: Path) -> None:
         raise ParamsError("\n".join(mistakes))
     with staged(out) as folder:
         for section, specs in used.items():
-            write_json(folder / f"{section}.json", describe(specs))
+            hooks = TRAINING_HOOKS if any(spec.kind == "method" for spec in specs) else STAGE_HOOKS
+            write_json(folder / f"{section}.json", describe(specs, plugins().deciding(hooks)))
     _start_pipeline(params)
 
 
-def describe(specs: list[ComponentSpec]) -> dict[str, Any]:
-    """The versions behind a section's components, the same for equal installations."""
+def describe(specs: list[ComponentSpec], deciding: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The versions behind a section's components, the same for equal installations.
+
+    Args:
+        specs: the components.
+        deciding: distribution and version of the plugins whose hooks may have a hand in what the section makes.
+    """
     return {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "adaptgan": __version__,
@@ -58,6 +64,7 @@ def describe(specs: list[ComponentSpec]) -> dict[str, Any]:
             f"{spec.kind}/{spec.name}": f"{spec.distribution}=={version_of(spec.distribution)}"
             for spec in sorted(specs, key=lambda spec: (spec.kind, spec.name))
         },
+        **({"hooks": [f"{name}=={version}" for name, version in deciding.items()]} if deciding else {}),
     }
 
 

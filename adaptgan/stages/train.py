@@ -28,7 +28,7 @@ from adaptgan.methods.base import Guard, Method
 from adaptgan.methods.generative import GenerativeMethod
 from adaptgan.models import load_model, save_model
 from adaptgan.params import Params, Training, TrainSection
-from adaptgan.plugins import components, version_of
+from adaptgan.plugins import TRAINING_HOOKS, components, plugins, version_of
 from adaptgan.stages.base import Stage
 from adaptgan.stages.conditions import encoded_conditions
 from adaptgan.training.checkpoints import exclusive
@@ -144,7 +144,7 @@ def train(
         }
 
         def keep(folder: Path) -> None:
-            known = {"steps": run.step, "scores": run.scores, "alarms": run.alarms}
+            known = {"steps": run.step, "scores": run.scores, "alarms": run.alarms, "plugins": plugins().record()}
             with staged(folder) as result:
                 save_model(method, card | known, result)
                 if folder == out and (run.folder / "snapshots").is_dir():
@@ -155,8 +155,6 @@ def train(
         if fabric.is_global_zero:
             keep(out)
         stage.results = {**run.scores, "steps": run.steps, "train_seconds": round(run.seconds, 2)}
-        from adaptgan.plugins import plugins
-
         plugins().fire("adaptgan_after_train", run=run)
         fabric.barrier()
     if rank == 0:
@@ -362,7 +360,7 @@ def _check_guard(folder: Path, model: Any, data: ShardDataset, config: dict[str,
 
 
 def _versions(config: dict[str, Any]) -> dict[str, str]:
-    """Versions of all that decides a training's result: ourselves, torch, kornia, and the plugins it uses."""
+    """Versions of all that decides a training's result: ourselves, torch, kornia, and plugins: used, or with hooks."""
     used = {spec.distribution for spec in components().names_in("method", config)} - {"adaptgan"}
     named = {"adaptgan": __version__, "torch": torch.__version__, "kornia": version_of("kornia")}
-    return named | {name: version_of(name) for name in sorted(used)}
+    return named | {name: version_of(name) for name in sorted(used)} | plugins().deciding(TRAINING_HOOKS)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from adaptgan import __version__
 from adaptgan.data.manifest import Manifest
 from adaptgan.files import read_json, sha256
+from adaptgan.plugins import plugins
 
 if TYPE_CHECKING:
     from adaptgan.stages.base import Stage
@@ -64,7 +65,8 @@ def words(tree: Mapping[str, Any]) -> dict[str, str]:
 
 def lineage() -> dict[str, str]:
     """Tags that say which code and which pipeline state made a run."""
-    tags = {"adaptgan.version": __version__, "mlflow.source.type": "LOCAL"}
+    active = ", ".join(plugins().active()) or "none but the built-in ones"
+    tags = {"adaptgan.version": __version__, "adaptgan.plugins": active, "mlflow.source.type": "LOCAL"}
     commit = _git("rev-parse", "HEAD")
     if commit:
         tags["mlflow.source.git.commit"] = tags["git.sha"] = commit

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptgan.errors import Interrupted
 from adaptgan.hookspecs import hookimpl
+from adaptgan.plugins import plugins
 
 if TYPE_CHECKING:
     import torch
@@ -176,6 +177,8 @@ class Tracking:
             headline.record(recorder, stage)
         else:
             recorder.tags({"error": f"{type(error).__name__}: {error}"})
+        if left := plugins().left_out():
+            recorder.tags({"adaptgan.plugins.left_out": "; ".join(f"{name}: {cause}" for name, cause in left.items())})
         size = recorder.end(status)
         if recorder.parent:
             headline.end_on_pipeline(recorder.parent, stage, status)

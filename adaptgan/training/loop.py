@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
 from adaptgan.data.batch import Batch, Side
 from adaptgan.data.loader import Loader
-from adaptgan.errors import Interrupted, TrainingError
+from adaptgan.errors import FailedElsewhere, Interrupted, TrainingError
 from adaptgan.params import Training
 from adaptgan.plugins import plugins
 from adaptgan.training.checkpoints import Checkpoints
 from adaptgan.training.engine import Engine
+from adaptgan.training.plugin_states import PluginStates
 from adaptgan.training.run import Run
 from adaptgan.training.seeding import seed_all
 from adaptgan.training.statistics import NonFiniteLoss
@@ -70,11 +70,13 @@ def fit(
         Interrupted: SIGTERM or SIGINT came; a checkpoint was written first.
         NonFiniteLoss: a loss became NaN or infinite.
         TrainingError: a plugin set `run.halt` (an alarm, where `training.on_alarm` says stop); a checkpoint is written.
+        FailedElsewhere: it did so in another process.
     """
     fire = plugins().fire
     engine = Engine(fabric, run.method, run.steps, compile=training.compile, channels_last=training.channels_last)
     checkpoints = Checkpoints(run.folder / "checkpoints", training.keep_checkpoints)
-    _resume(engine, checkpoints, run)
+    states = PluginStates()
+    _resume(engine, checkpoints, run, states)
     run.method.train()
     fire("adaptgan_before_train", run=run)
     turns = max(phase.repeats for phase in engine.phases)
@@ -83,7 +85,8 @@ def fit(
     saved = run.step
     try:
         with _signals() as stop:
-            while run.step < run.steps and not run.halt:
+            halted = _halted(fabric, run)
+            while run.step < run.steps and not halted:
                 seed_all(seed, run.name, run.step, fabric.global_rank)
                 batches = [feeds.batch(run.step * turns + turn, run) for turn in range(turns)]
                 losses = engine.step(batches)
@@ -104,20 +107,21 @@ def fit(
                     keep(run.folder / "snapshots" / f"{run.step:06d}")
                 if due and not last:
                     engine.statistics.check()
-                    _save(fabric, engine, checkpoints, run)
+                    _save(fabric, engine, checkpoints, run, states)
                     saved = run.step
                 if stopped and not last:
                     raise Interrupted(
                         f"{run.name} was stopped by a signal after step {run.step} of {run.steps}; a checkpoint is "
                         "written, and the same command goes on from there."
                     )
-        if feeds.held_out is not None and not run.halt:
+                halted = _halted(fabric, run) if fabric.world_size == 1 or logs else False
+        if feeds.held_out is not None and not halted:
             _score(run, feeds.held_out)
         # The finished state too: should writing the result fail (a full disk), nothing is trained again.
         if saved < run.step:
-            _save(fabric, engine, checkpoints, run)
-        if run.halt:
-            raise TrainingError(run.halt)
+            _save(fabric, engine, checkpoints, run, states)
+        if _halted(fabric, run):
+            raise TrainingError(run.halt) if run.halt else FailedElsewhere("another process halted the training")
     except NonFiniteLoss as error:
         error.args = (_advice(error, run, checkpoints),)
         fire("adaptgan_on_train_error", run=run, error=error)
@@ -127,7 +131,7 @@ def fit(
         raise
 
 
-def _resume(engine: Engine, checkpoints: Checkpoints, run: Run) -> None:
+def _resume(engine: Engine, checkpoints: Checkpoints, run: Run, states: PluginStates) -> None:
     state = checkpoints.load(engine.fabric.device)
     if state is None:
         return
@@ -135,13 +139,11 @@ def _resume(engine: Engine, checkpoints: Checkpoints, run: Run) -> None:
     run.step = run.resumed_from = state["step"]
     run.seconds, run.history, run.memo = state["seconds"], state["history"], state["memo"]
     run.alarms = state["alarms"]
-    plugins().fire("adaptgan_load_state", run=run, state=state["plugins"])
+    states.restore(run, state)
 
 
-def _save(fabric: Fabric, engine: Engine, checkpoints: Checkpoints, run: Run) -> None:
-    held: dict[str, Any] = {}
-    for state in plugins().fire("adaptgan_save_state", run=run):
-        held.update(state)
+def _save(fabric: Fabric, engine: Engine, checkpoints: Checkpoints, run: Run, states: PluginStates) -> None:
+    held = states.collect(run)
     if fabric.is_global_zero:
         path = checkpoints.save(
             run.step,
@@ -150,9 +152,7 @@ def _save(fabric: Fabric, engine: Engine, checkpoints: Checkpoints, run: Run) ->
                 "engine": engine.state_dict(),
                 "seconds": run.seconds,
                 "history": run.history,
-                "memo": run.memo,
-                "alarms": run.alarms,
-                "plugins": held,
+                **held,
                 "params": run.params,
                 "fingerprint": run.fingerprint,
             },
@@ -189,7 +189,12 @@ def _score(run: Run, held_out: Side) -> None:
     plugins().fire("adaptgan_on_evaluated", run=run, step=run.step, scores=run.scores)
 
 
-def _agreed(fabric: Fabric, stop: list[int]) -> bool:
+def _halted(fabric: Fabric, run: Run) -> bool:
+    """Whether a plugin set `run.halt` on any rank: all end together, or those that go on would wait for it forever."""
+    return _agreed(fabric, run.halt)
+
+
+def _agreed(fabric: Fabric, stop: Sized) -> bool:
     """Whether any rank was told to stop; all ranks ask together."""
     if fabric.world_size == 1:
         return bool(stop)

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,39 @@ def test_a_third_partys_version_is_in_the_sections_that_use_it_and_no_other(
     files = run(tmp_path, {"task": task})
     assert files["task.theirs"]["components"]["network/their_net"] == f"pyyaml=={version('pyyaml')}"
     assert "pyyaml" not in json.dumps(files["task.source"])
+
+
+HOOKED = """
+from adaptgan import ComponentSpec, hookimpl
+
+@hookimpl{options}
+def {hook}(): ...
+
+@hookimpl
+def adaptgan_register_components():
+    return [ComponentSpec("network", "hooked_net", "hooked:Net")]
+"""
+
+
+@pytest.mark.parametrize(
+    ("hook", "options", "sections"),
+    [
+        ("adaptgan_on_step_end", "", {"refiner", "task.source", "task.dann"}),
+        ("adaptgan_before_stage", "", {*TREE, "task.source", "task.dann", "evaluate", "report"} - {"task"}),
+        ("adaptgan_on_step_end", "(observes=True)", set()),
+        ("adaptgan_after_train", "", set()),
+        ("adaptgan_register_commands", "", set()),  # an unrelated plugin runs nothing again
+    ],
+)
+def test_a_plugin_whose_hooks_may_change_a_result_is_in_the_sections_that_it_sees(
+    tmp_path: Path, third_party: Callable[..., None], hook: str, options: str, sections: set[str]
+) -> None:
+    before = run(tmp_path, TREE)
+    third_party("hooked-gan", HOOKED.format(hook=hook, options=options), version="1.1")
+    after = run(tmp_path, TREE)
+    assert {name for name in after if after[name] != before[name]} == sections
+    for name in sections:
+        assert after[name] == before[name] | {"hooks": ["hooked-gan==1.1"]}
 
 
 def test_the_command_is_quick_and_imports_neither_torch_nor_mlflow(tmp_path: Path) -> None:

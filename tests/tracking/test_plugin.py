@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from adaptgan.params import TrackingSection
-from adaptgan.plugins import plugins
+from adaptgan.plugins import PluginWarning, plugins
 from adaptgan.tracking import plugin, recorder
 from adaptgan.tracking.grid import labelled_grid
 from adaptgan.tracking.journal import Journal, journal_folder
@@ -174,3 +174,25 @@ def test_alarms_are_written_tagged_and_marked_at_their_step_once(
     assert history(tracked, "alarm/alarm_14") == [(14, 1.0)]
     text = (journal_folder() / f"{killed.memo[plugin.MEMO]}.jsonl").read_text()
     assert text.count("alarm/alarm_14") == 1
+
+
+GROUCH = """
+from adaptgan import hookimpl
+
+@hookimpl
+def adaptgan_on_losses(step): raise KeyError(step)
+"""
+
+
+def test_every_run_says_whose_code_took_part(project: Path, third_party: Callable[..., None]) -> None:
+    tiny_training(stage={"section": "task.alone"})
+    third_party("alarm-gan", ALARMING, version="1.4.0")
+    third_party("grouch-gan", GROUCH)
+    with pytest.warns(PluginWarning, match="grouch-gan"):
+        tiny_training()
+    replay()
+    alone, among = the_run("train task.alone").data.tags, the_run("train task.dann").data.tags
+    assert alone["adaptgan.plugins"] == "none but the built-in ones"
+    assert "adaptgan.plugins.left_out" not in alone
+    assert among["adaptgan.plugins"] == "alarm-gan==1.4.0, grouch-gan==1.0"
+    assert among["adaptgan.plugins.left_out"] == "grouch-gan==1.0: adaptgan_on_losses raised KeyError: 2"
