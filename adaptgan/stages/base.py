@@ -19,7 +19,7 @@ class Stage:
     """One stage of the pipeline while it runs.
 
     Attributes:
-        name: the command: ingest, train, synthesize, evaluate, report.
+        name: the command: ingest, train, synthesize, evaluate, realism, fidelity, report.
         section: the section of params.yaml it reads, such as `task.dann`.
         params: that section with every default filled in, as plain data.
         inputs: what it reads, by role: `source`, `target`, `model`, …

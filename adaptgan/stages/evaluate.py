@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.errors import AdaptganError, DataError, ParamsError, nearest
 from adaptgan.files import write_json
-from adaptgan.metrics.realism import Metric, measure, wants
+from adaptgan.metrics.realism import Metric, explained, measure, measure_images, wants
 from adaptgan.metrics.selection import Selection, gap_closed, oracle_choice
 from adaptgan.metrics.spaces import PixelPCA
 from adaptgan.metrics.task import accuracy, confusion, paired_difference, per_class, wilson_interval
@@ -99,6 +99,7 @@ def evaluate(
         result |= _label_preservation(umpire, sets, options, params.seed)
         result["read_by_oracle"] = _read_by_oracle(rows, sets, options, params.seed)
         result["realism"] = _realism(metrics, rows, umpire, sets, options, params.seed)
+        result["realism_numbers"] = explained(metrics.values())
         result["data"] = {role: {"count": len(data), "digest": data.digest} for role, data in sets.items()}
 
         grid = before_after(sets["source"], sets.get("adapted"), sets["target"], params.seed)
@@ -235,10 +236,10 @@ def _metrics(options: EvaluateSection) -> dict[str, Metric]:
     for i, config in enumerate(options.realism):
         name = config if isinstance(config, str) else str(config.get("name"))
         metrics[name] = registry.build("metric", config, f"evaluate.realism[{i}]")
-        if wants(metrics[name]) != "features":
+        if wants(metrics[name]) == "probabilities":
             raise ParamsError(
-                f"evaluate.realism[{i}]: {name} is measured on class probabilities; `evaluate` compares features. "
-                "`adaptgan realism` measures it."
+                f"evaluate.realism[{i}]: {name} is measured on class probabilities; `evaluate` compares features and "
+                "images. `adaptgan realism` measures it."
             )
     return metrics
 
@@ -251,7 +252,7 @@ def _realism(
     options: EvaluateSection,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Distances of source and adapted images to real ones, in every feature space there is."""
+    """Distances of source and adapted images to real ones, in every feature space there is, and as images."""
     compared: tuple[str, ...] = ("target", "source", "adapted")
     images = {role: _sample(sets[role], options.images, seed) for role in compared if role in sets}
     spaces: dict[str, Any] = {}
@@ -266,8 +267,13 @@ def _realism(
             f"evaluate.features: {options.features!r} cannot be used: {why}. {nearest(options.features, spaces)}"
         )
     features = {name: {role: space(part) for role, part in images.items()} for name, space in spaces.items()}
+    of_images = {name: metric for name, metric in metrics.items() if wants(metric) == "images"}
+    of_features = {name: metric for name, metric in metrics.items() if name not in of_images}
     with threadpool_limits(1):  # many small matrices: threads would mostly wait for each other
-        return measure(features, "target", options.features, metrics, seed)
+        result = measure(features, "target", options.features, of_features, seed)
+    for role, numbers in measure_images(images, "target", of_images, seed).items():
+        result[role] |= numbers
+    return result
 
 
 def _sample(data: ShardDataset, count: int, seed: int) -> np.ndarray:

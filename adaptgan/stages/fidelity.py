@@ -16,7 +16,7 @@ from adaptgan.data.images import encode_png, to_float, to_uint8
 from adaptgan.errors import DataError, ParamsError
 from adaptgan.files import staged, write_json
 from adaptgan.metrics.fidelity import compared
-from adaptgan.metrics.realism import Metric, wants
+from adaptgan.metrics.realism import Metric, explained, wants
 from adaptgan.metrics.spaces import PixelPCA, scale_to_unit
 from adaptgan.params import Component, FidelitySection, Params
 from adaptgan.plugins import components
@@ -111,7 +111,7 @@ def fidelity(
             "unknown": len(pairs.made) - len(pairs.rows_N),
             "truth": "paired" if pairs.paired else "images",
             "space": "model" if umpire and umpire.has_features else "pixels",
-            "scales": SCALES,
+            "scales": SCALES | explained(metrics.values()),
         }
         if plots is not None:
             with staged(plots) as folder:
@@ -169,7 +169,7 @@ def _metrics(measures: Mapping[str, Component], section: str) -> dict[str, Metri
     if needy := [name for name, metric in metrics.items() if wants(metric) == "probabilities"]:
         raise ParamsError(
             f"{section}.metrics: {needy[0]} is measured on class probabilities, by `adaptgan realism` with the "
-            "extractor `model`. Here are distances in features only, such as `kid`."
+            "extractor `model`. Here are distances in features or of images only, such as `kid`."
         )
     return metrics
 
@@ -250,7 +250,7 @@ def _close(
         space = umpire.features if umpire and umpire.has_features else PixelPCA(truth_NCHW)
         reference, other = scale_to_unit(space(truth_NCHW), space(images_NCHW))
         for metric in metrics.values():
-            numbers |= metric(other, reference, seed)
+            numbers |= metric(*((images_NCHW, truth_NCHW) if wants(metric) == "images" else (other, reference)), seed)
     return numbers
 
 

@@ -15,7 +15,7 @@ from adaptgan.data.dataset import ShardDataset
 from adaptgan.errors import DataError, ParamsError
 from adaptgan.files import staged, write_json
 from adaptgan.metrics.extractors.base import Compute, Extractor, Features
-from adaptgan.metrics.realism import FLOOR, Metric, wants
+from adaptgan.metrics.realism import FLOOR, Metric, explained, halves, measure_images, wants
 from adaptgan.metrics.spaces import scale_to_unit
 from adaptgan.params import Component, Params, RealismSection
 from adaptgan.plugins import components
@@ -27,6 +27,8 @@ from adaptgan.training.seeding import derive
 
 SECTION = "realism"
 REAL = "real"
+IMAGES = "images"
+"""Stands where an extractor's name does, over the numbers of metrics that want images."""
 
 
 def realism(
@@ -53,8 +55,10 @@ def realism(
         plots: folder for a contact sheet of each set.
 
     Returns:
-        What `out` holds: `sets` name → extractor → numbers, with the `floor` as the last set; `images`, `made_by`,
-        `path`, `digest` and `seconds` of each under `about`; `extractors`, what each space is.
+        What `out` holds: `sets` name → extractor → numbers, with the `floor` as the last set; metrics that look at
+        images have theirs under `images` in the extractor's place, and where there are no others nothing is extracted.
+        `images`, `made_by`, `path`, `digest` and `seconds` of each set under `about`; `extractors`, what each space
+        is; `numbers`, what the numbers say, of metrics that tell.
 
     Raises:
         AdaptganError: see the message.
@@ -83,16 +87,23 @@ def realism(
         compute = Compute(device, options.batch_size)
         metrics = {name: registry.build("metric", one, f"{section}.metrics") for name, one in measures.items()}
         real_set, others = _real(real, options, params.seed)
-        extractors = _named_extractors(spaces, compute, section)
+        of_images = {name: metric for name, metric in metrics.items() if wants(metric) == "images"}
+        of_features = {name: metric for name, metric in metrics.items() if name not in of_images}
+        extractors = _named_extractors(spaces, compute, section) if of_features else {}
         for extractor in extractors.values():
             extractor.fit(real_set.images_NCHW)
         _check_wanted(metrics, extractors, real_set.images_NCHW[:2], section)
         sets = _Sets(real_set, _generated(generated, real_set, options, params.seed, device), others)
         result: dict[str, Any] = {"sets": {name: {} for name in [*generated, FLOOR]}, "extractors": {}, "about": {}}
         for name, extractor in extractors.items():
-            numbers, result["extractors"][name] = _measure(extractor, sets, metrics, params.seed)
+            numbers, result["extractors"][name] = _measure(extractor, sets, of_features, params.seed)
             for row, values in numbers.items():
                 result["sets"][row][name] = values
+        if of_images:
+            numbers, result["extractors"][IMAGES] = _measure_images(sets, of_images, params.seed)
+            for row, values in numbers.items():
+                result["sets"][row][IMAGES] = values
+        result["numbers"] = explained(metrics.values())
         result["about"] = {name: _about(one) for name, one in sets.compared().items()}
         result["seconds"] = round(time.perf_counter() - start, 2)
         if plots is not None:
@@ -145,7 +156,7 @@ def _named_extractors(spaces: list[dict[str, Any]], compute: Compute, section: s
     found: dict[str, Extractor] = {}
     for i, config in enumerate(spaces):
         count = sum(config["name"] == other["name"] for other in spaces[: i + 1])
-        name = config["name"] if count == 1 else f"{config['name']} {count}"
+        name = config["name"] if count == 1 and config["name"] != IMAGES else f"{config['name']} {count}"
         found[name] = components().build("extractor", config, f"{section}.extractors[{i}]", [compute])
     return found
 
@@ -187,9 +198,8 @@ def _measure(
     real = seen.pop(REAL)
     pairs = {name: (one, real) for name, one in seen.items()}
     if FLOOR not in pairs:
-        order = np.random.default_rng(seed).permutation(len(real.features_NF))
-        halves = order[: len(order) // 2], order[len(order) // 2 :]
-        pairs[FLOOR] = (_rows(real, halves[0]), _rows(real, halves[1]))
+        one_half, other_half = halves(len(real.features_NF), seed)
+        pairs[FLOOR] = (_rows(real, one_half), _rows(real, other_half))
     numbers: dict[str, dict[str, float]] = {}
     for name, (one, other) in pairs.items():
         numbers[name] = {}
@@ -203,6 +213,23 @@ def _measure(
         "classes": len(real.probabilities_NK[0]) if real.probabilities_NK is not None else None,
         "scaled": not extractor.fixed,
         "floor": [len(one.features_NF) for one in pairs[FLOOR]],
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+
+
+def _measure_images(
+    sets: _Sets, metrics: Mapping[str, Metric], seed: int
+) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """Every set's numbers by metrics that want images, and what they were measured on."""
+    start = time.perf_counter()
+    images = {name: one.images_NCHW for name, one in sets.compared().items()}
+    numbers = measure_images(images, REAL, metrics, seed)
+    floor = [len(sets.others.images_NCHW), len(images[REAL])] if sets.others else None
+    return numbers, {
+        "width": None,
+        "classes": None,
+        "scaled": False,
+        "floor": floor or [len(half) for half in halves(len(images[REAL]), seed)],
         "seconds": round(time.perf_counter() - start, 2),
     }
 

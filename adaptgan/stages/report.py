@@ -20,6 +20,7 @@ from adaptgan.reporting.charts import HEIGHT, WIDTH, axis, curves
 from adaptgan.reporting.entries import alarms, alarms_of_trainings, chosen, shown
 from adaptgan.reporting.feature_map import SIDE, panels
 from adaptgan.reporting.gallery import films, wipe
+from adaptgan.reporting.measures import SETS, further
 from adaptgan.reporting.page import render
 from adaptgan.reporting.turned_away import turned_away
 from adaptgan.stages.base import Stage
@@ -101,8 +102,10 @@ def report(
             "box": (WIDTH, HEIGHT),
             "stages": _stages(),
             "words": _words(params, result, refined),
+            "measures": further(result),
             "params": yaml.safe_dump(_plain(params), sort_keys=False, allow_unicode=True, width=100),
             "versions": _versions(),
+            "set_names": SETS,
             "features": params.pipeline.evaluate.features,
             "tracking": params.pipeline.tracking,
             "paths": {role: str(path) for role, path in stage.inputs.items()} | {"out": str(out)},
@@ -220,5 +223,5 @@ def _plain(params: Params) -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     import platform
 
-    used = {plugin.distribution: plugin.version for plugin in plugins().known.values() if not plugin.builtin}
+    used = dict(requirement.split("==", 1) for requirement in plugins().active())
     return {"python": platform.python_version()} | {name: version_of(name) for name in SHOWN_VERSIONS} | used

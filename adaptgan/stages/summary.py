@@ -22,7 +22,7 @@ def headline(result: dict[str, Any]) -> dict[str, float | str]:
     numbers["label_preservation"] = result["label_preservation"]
     numbers["quarantined"] = result["quarantined"]
     for name, values in result["realism"].items():
-        for metric in ("kid", "a_distance"):
+        for metric in ("kid", "a_distance", *result["realism_numbers"]):
             numbers[f"{metric}/{name}"] = values.get(metric)
     return {name: value for name, value in numbers.items() if value is not None}
 
@@ -64,6 +64,9 @@ def print_summary(result: dict[str, Any]) -> None:
     distances = [f"{name} {values['kid']:.4f}" for name, values in result["realism"].items() if "kid" in values]
     if distances:
         console.print(f"KID to real: {', '.join(distances)}")
+    for number, said in result["realism_numbers"].items():
+        measured = [f"{name} {values[number]:.3g}" for name, values in result["realism"].items() if number in values]
+        console.print(f"{number.replace('_', ' ')}: {', '.join(measured)} ({said})", markup=False)
 
 
 def _chosen_by(result: dict[str, Any]) -> str:

@@ -20,6 +20,8 @@ from adaptgan.methods.base import Guard
 from adaptgan.plugins import components
 from adaptgan.testing.checks import check_component
 from adaptgan.testing.data import tiny_info
+from adaptgan.testing.devices import moved as moved_to
+from adaptgan.testing.devices import other_device
 
 N = 24
 
@@ -31,7 +33,7 @@ def check_gate(config: Any) -> Gate:
     source, it judges translations that are good, bad and useless: it lets some image pass and rejects some, says for
     each what it measured and why not, on the images' device, and says the same again after other batches, under
     autocast, and without changing what it is shown. Where it cannot judge (images from noise, without labels, without
-    masks), it raises a ParamsError and nothing else.
+    masks), it raises a ParamsError and nothing else. Where there is a GPU, it judges there, too.
 
     Args:
         config: its name, or `{name: …, option: …}`.
@@ -58,6 +60,10 @@ def check_gate(config: Any) -> Gate:
         with torch.autocast("cpu", torch.bfloat16):
             _verdict(gate, trial, f"{name}, {what}, under autocast")
     _check_lacking(gate, name, trials["identity"])
+    if torch.cuda.is_available():
+        there = _built(config, moved_to(source, other_device()))
+        for what, trial in trials.items():
+            _verdict(there, moved_to(trial, other_device()), f"{name}, {what}, on a GPU")
     return gate
 
 

@@ -17,6 +17,8 @@ from adaptgan.objectives.penalties import Penalty
 from adaptgan.plugins import components
 from adaptgan.testing.checks import check_component
 from adaptgan.testing.data import tiny_info, tiny_side
+from adaptgan.testing.devices import check_place, elsewhere, moved, other_device
+from adaptgan.testing.pickles import check_state
 from adaptgan.training.devices import make_fabric
 
 INFO = tiny_info(channels=3, size=16)
@@ -29,7 +31,8 @@ def check_penalty(config: Any, network: Any = None) -> Penalty:
     It is tried on small discriminators: with a logit for each image, with a map of logits, and one that takes the
     classes too. Its terms are finite scalars whose gradient reaches the network, in full and in mixed precision, for
     any number of images; asking for them changes neither weights nor images; `constrain` leaves finite weights; a
-    prepared network can be copied, saved and loaded; what the penalty remembers is in its state_dict.
+    prepared network can be copied, saved and loaded; what the penalty remembers is in its state_dict, which is tensors
+    only. Moved to another device, terms are computed there.
 
     Args:
         config: its name, or `{name: …, option: …}`.
@@ -55,6 +58,7 @@ def check_penalty(config: Any, network: Any = None) -> Penalty:
         assert any(acts), f"{name}: it adds no term, changes no weight and does not rebuild the network"
         _check_mixed_precision(trial)
         _check_memory(trial)
+        _check_device(trial)
     return penalty
 
 
@@ -256,6 +260,7 @@ def _check_memory(trial: Trial) -> None:
     penalty, network = trial.prepared()
     for seed in (4, 5):
         trial.terms(penalty, network, seed=seed)
+    check_state({**penalty.state_dict(), **network.state_dict()}, trial.name)
     loaded, twin = trial.prepared()
     loaded.load_state_dict(copy.deepcopy(penalty.state_dict()))
     twin.load_state_dict(copy.deepcopy(network.state_dict()))
@@ -265,6 +270,18 @@ def _check_memory(trial: Trial) -> None:
         f"{trial.name}: with its state saved and loaded, its terms differ; keep what it remembers in buffers, and draw "
         "all randomness from torch's seeded generators"
     )
+
+
+def _check_device(trial: Trial) -> None:
+    """With network and images on another device."""
+    penalty, network = trial.prepared()
+    there = copy.copy(trial)
+    there.real, there.fake, there.inputs, there.labels = moved(
+        (trial.real, trial.fake, trial.inputs, trial.labels), other_device()
+    )
+    penalty, network = moved(penalty, other_device()), moved(network, other_device())
+    with elsewhere(trial.name):
+        check_place(f"{trial.name}: a term", *there.terms(penalty, network).values())
 
 
 def _build(config: Any) -> Penalty:

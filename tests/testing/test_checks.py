@@ -145,6 +145,69 @@ class Hidden(nn.Module):
         return self.scale * images * self.secret
 
 
+class Unseeded(nn.Module):
+    """First weights from a generator that nobody seeds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator()
+        generator.seed()
+        self.scale = nn.Parameter(torch.rand(1, generator=generator))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * images
+
+
+class Shaky(Mixing):
+    """Noise in training from a generator that nobody seeds."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        generator = torch.Generator()
+        generator.seed()
+        return self.scale * images * (torch.rand(1, generator=generator) if self.training else 1)
+
+
+class InPlace(Mixing):
+    """Changes what it is given."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * images.clamp_(-0.5, 0.5)
+
+
+class Left(Mixing):
+    """A constant that does not move along."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * images @ torch.ones(32, 1)
+
+
+class Small(Mixing):
+    """A small difference of large sums."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        ones = images.new_ones(32, 1)
+        return self.scale * ((images + 500) @ ones - 500 * 32)
+
+
+class Double(Mixing):
+    """Wants another type than autocast gives."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.addmm(images.new_zeros(1), images[:, 0, 0] @ images.new_ones(32, 4), self.scale.expand(4, 1))
+
+
+class Extra(Mixing):
+    """Keeps an object in its state."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * images
+
+    def get_extra_state(self) -> object:
+        return {"seen": 1}
+
+    def set_extra_state(self, state: object) -> None: ...
+
+
 class Uphill:
     """The generator would make its images worse."""
 
@@ -156,6 +219,20 @@ class Uphill:
 
     def generator(self, logits: torch.Tensor) -> torch.Tensor:
         return logits
+
+
+class Halved(Uphill):
+    """Overflows in 16 bits."""
+
+    def real(self, logits: torch.Tensor) -> torch.Tensor:
+        return super().real(logits) + (float("inf") if logits.dtype == torch.bfloat16 else 0)
+
+
+class Apart(Uphill):
+    """A constant that is not where the logits are."""
+
+    def real(self, logits: torch.Tensor) -> torch.Tensor:
+        return super().real(logits) * torch.ones(logits.shape)
 
 
 class Reduced(Uphill):
@@ -171,8 +248,20 @@ NETWORK_MISTAKES = {
     "Mixing": "depends on its neighbours",
     "Infinite": "not finite",
     "Hidden": "does not hold all of its state",
+    "Unseeded": "built twice with the same seed, its weights differ",
+    "Shaky": "in training, the same seed gives other values",
+    "InPlace": "it changes what it is given",
+    "Left": "is given tensors on cpu and meta",
+    "Small": r"in mixed precision \(bf16\) its values are off by",
+    "Double": r"it fails in mixed precision \(bf16\)",
+    "Extra": "its state_dict.. holds ._extra_state., which are no tensors",
 }
-OBJECTIVE_MISTAKES = {"Uphill": "Uphill.generator: at logit 0", "Reduced": "one value per logit"}
+OBJECTIVE_MISTAKES = {
+    "Uphill": "Uphill.generator: at logit 0",
+    "Reduced": "one value per logit",
+    "Halved": "Halved.real: not finite in bfloat16",
+    "Apart": "Apart.real: torch.Tensor.mul is given tensors on cpu and meta",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -306,7 +306,7 @@ class Samples(Good):
     conditional = True
 
     def noise(self, generator: torch.Generator, count: int) -> torch.Tensor:
-        return torch.randn(count, 1, generator=generator)
+        return torch.randn(count, 1, generator=generator).to(self.scale.weight.device)
 
     def sample(
         self, labels_N: torch.Tensor, generator: torch.Generator, truncation: float | None = None
@@ -319,7 +319,7 @@ class SamplesAlike(Samples):
     """Noise that the seed does not decide."""
 
     def noise(self, generator: torch.Generator, count: int) -> torch.Tensor:
-        return torch.linspace(-1, 1, count)[:, None]
+        return torch.linspace(-1, 1, count, device=self.scale.weight.device)[:, None]
 
 
 class SaysConditional(Samples):
@@ -338,6 +338,79 @@ class SamplesOutside(Samples):
         self, labels_N: torch.Tensor, generator: torch.Generator, truncation: float | None = None
     ) -> torch.Tensor:
         return 10 * super().sample(labels_N, generator, truncation)
+
+
+class Leaks(Good):
+    """A loss that reaches another player."""
+
+    def second(self, batch: Batch) -> Losses:
+        for parameter in self.scale.parameters():
+            parameter.requires_grad_(True)
+        return {"fit": super().second(batch)["fit"] + self.scale.weight.square().sum()}
+
+
+class Keeps(Good):
+    """Keeps a graph for a later phase, and learns through it now."""
+
+    def phases(self) -> list[Phase]:
+        first, second = super().phases()
+        return [first, Phase("b", ("shift",), self.both, second.optimizer, keeps=("scale",))]
+
+    def both(self, batch: Batch) -> Losses:
+        return {"fit": (self.second(batch)["fit"] + self.scale.weight).square().sum()}
+
+
+class HalfIdle(Good):
+    """A part of a module that nothing reaches."""
+
+    def __init__(self, data: DataInfo) -> None:
+        super().__init__(data)
+        self.scale.spare = nn.Linear(1, 1)
+
+
+class Own(Good):
+    """A weight that is of no module."""
+
+    def __init__(self, data: DataInfo) -> None:
+        super().__init__(data)
+        self.loose_weight = nn.Parameter(torch.ones(1))
+
+
+class Extra(Good):
+    """State that is no tensor."""
+
+    def get_extra_state(self) -> object:
+        return {"seen": 1}
+
+    def set_extra_state(self, state: object) -> None: ...
+
+
+class FullOnly(Good):
+    """Wants another type than autocast gives."""
+
+    def first(self, batch: Batch) -> Losses:
+        level_N1 = self.scale(batch.source.images_NCHW.mean((1, 2, 3))[:, None])
+        return {"fit": torch.stack([level_N1, level_N1 - 1]).square().mean() + torch.dot(level_N1[:, 0], self.ones(8))}
+
+    def ones(self, count: int) -> torch.Tensor:
+        return torch.ones(count, dtype=torch.float32)
+
+
+class Here(Good):
+    """A constant that is not where the batch is."""
+
+    def second(self, batch: Batch) -> Losses:
+        return {"fit": super().second(batch)["fit"] + (self.shift.weight * torch.ones(1, 2)).mean()}
+
+
+class PredictsHere(Good):
+    """Answers from the CPU."""
+
+    def predict(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(images_NCHW), 3), 1 / 3)
+
+    def features(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        return images_NCHW.flatten(1)
 
 
 class Undocumented(Good):
@@ -360,6 +433,14 @@ MISTAKES = {
     "SaysConditional": "asking for other classes changed nothing",
     "SamplesOutside": "images must stay in [-1, 1]",
     "Undocumented": "no help for ['secret']",
+    "Leaks": "gradients of the phase 'b' reach ['scale'], which it does not train",
+    "Keeps": "gradients of the phase 'b' reach ['scale'], which it does not train",
+    "HalfIdle": "no gradient of any phase reaches ['scale.spare.bias', 'scale.spare.weight']",
+    "Own": "no phase can train ['loose_weight']",
+    "Extra": "holds ['_extra_state'], which are no tensors",
+    "FullOnly": "it fails in mixed precision (bf16)",
+    "Here": "Here, phase 'b': torch.Tensor.mul is given tensors on cpu and meta",
+    "PredictsHere": "PredictsHere.predict came out on cpu; its input lay on meta",
 }
 
 

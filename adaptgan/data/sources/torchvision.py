@@ -79,8 +79,13 @@ class Torchvision:
             if split not in ("train", "test"):
                 raise DataError(f"torchvision: {self.dataset} has the splits train and test; found {split!r}.")
             arguments["train"] = split == "train"
-        else:
-            arguments.update({name: split for name in ("split", "image_set") if name in known})
+        elif chosen := [name for name in ("split", "image_set") if name in known]:
+            arguments.update(dict.fromkeys(chosen, split))
+        elif split != "train":
+            raise DataError(
+                f"torchvision: {self.dataset} is not divided into train and test, so it has no split {split!r}. Ingest "
+                "it without --split, and keep another data set for testing."
+            )
         try:
             return cls(**{**arguments, **self.options})
         except Exception as error:

@@ -48,6 +48,8 @@ def test_fake_data_has_options_of_its_own() -> None:
     records = list(source.records("train", 0))
     assert source.classes == ("0", "1", "2", "3") and len(records) == 6
     assert records[0].image.shape == (8, 8, 3) and all(record.label in range(4) for record in records)
+    with pytest.raises(DataError, match="FakeData is not divided into train and test, so it has no split 'test'"):
+        source.records("test", 0)  # the same images again
 
 
 def test_missing_files_are_named_with_what_to_do(tmp_path: Path) -> None:
