@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adaptgan import load_dataset
+from adaptgan.cli.main import run
+from adaptgan.testing import check_plugin
+
+from .test_fomm import TINY as FOMM
+from .test_pose_to_frame import TINY as POSE
+
+Ingest = Callable[..., Path]
+TRAINING = {"steps": 2, "batch_size": 4, "validation": 0.34, "log_every": 1, "checkpoint_every": 10}
+
+
+def call(*arguments: object) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run([str(argument) for argument in arguments])
+    assert stop.value.code in (0, None)
+
+
+@pytest.fixture
+def trained(tmp_path: Path, params: Callable[..., Path]) -> Callable[[dict[str, object], Path], Path]:
+    def train(method: dict[str, object], source: Path) -> Path:
+        path = params(model={"method": method, "training": TRAINING})
+        out = tmp_path / "model"
+        call("train", "model", "--params", path, "--source", source, "--out", out, "--trace", tmp_path / "trace")
+        return out
+
+    return train
+
+
+def test_the_plugin_conforms() -> None:
+    names = {f"{spec.kind}/{spec.name}" for spec in check_plugin("adaptgan-video")}
+    assert {"dataset/moving_figures", "method/fomm", "method/pose_to_frame"} <= names
+
+
+def test_its_commands_cost_no_torch() -> None:
+    code = (
+        "import sys; from adaptgan.cli.main import run\n"
+        "try: run(['animate', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "--relative" in shown
+
+
+def test_fomm_from_data_to_numbers(
+    tmp_path: Path, ingested: Ingest, trained: Callable[[dict[str, object], Path], Path]
+) -> None:
+    train, test = ingested("train"), ingested("test", "test", sequences=2)
+    model = trained(FOMM, train)
+    scores, gif = tmp_path / "scores.json", tmp_path / "scores.gif"
+    call("video-scores", "--model", model, "--test", test, "--train", train, "--out", scores, "--gif", gif)
+    found = json.loads(scores.read_text())
+    assert found["rows"].keys() == {"made", "copied", "mean"}
+    assert found["rows"]["made"].keys() == {"l1", "tracking"}
+    assert (found["videos"], found["frames"]) == (2, 8)
+    with Image.open(gif) as shown:
+        assert shown.n_frames == 4
+
+    out = tmp_path / "animated"
+    call("animate", "--model", model, "--source", test, "--driving", train, "--out", out, "--relative")
+    made, driving, stills = load_dataset(out), load_dataset(train), load_dataset(test)
+    assert made.keys == driving.keys
+    assert made.images_NCHW.shape == driving.images_NCHW.shape
+    record = made.record(5)
+    assert record.annotations == {"sequence": "train_000001", "frame": 1}
+    assert record.provenance["source_key"] == stills.keys[4]
+    assert record.provenance["driving_key"] == driving.keys[5]
+    call("animate", "--model", model, "--source", test, "--driving", train, "--out", out)
+    assert load_dataset(out).record(5).annotations == driving.record(5).annotations
+
+
+def test_pose_to_frame_from_data_to_numbers(
+    tmp_path: Path, ingested: Ingest, trained: Callable[[dict[str, object], Path], Path]
+) -> None:
+    train, test = ingested("train", pose=True), ingested("test", "test", pose=True)
+    model = trained(POSE, train)
+    scores = tmp_path / "scores.json"
+    call("video-scores", "--model", model, "--test", test, "--out", scores)
+    assert json.loads(scores.read_text())["rows"]["made"].keys() == {"l1", "flicker"}
+
+    out, gif = tmp_path / "frames", tmp_path / "frames.gif"
+    call("pose-transfer", "--model", model, "--poses", test, "--out", out, "--gif", gif, "--rows", 2)
+    made, poses = load_dataset(out), load_dataset(test)
+    assert made.keys == poses.keys
+    assert made.record(3).annotations == poses.record(3).annotations
+    with Image.open(gif) as shown:  # poses, made and true frames, enlarged 6 times
+        assert shown.size == (6 * (3 * 16 + 2), 6 * (2 * 16 + 1))
+
+    first = tmp_path / "first"
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 0\ntracking: {enabled: false}\nrefine: {gate: []}\n")
+    call("synthesize", "refine", "--params", path, "--model", model, "--from", test, "--out", first)
+    made, single = load_dataset(out).images_NCHW, load_dataset(first).images_NCHW
+    assert np.abs(made[::4].astype(int) - single[::4]).max() <= 1  # the first frames of the videos
+    assert (made[1::4] != single[1::4]).any()
+
+
+def test_the_wrong_model_or_data_is_refused(
+    tmp_path: Path,
+    ingested: Ingest,
+    trained: Callable[[dict[str, object], Path], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train = ingested("train")
+    model = trained(FOMM, train)
+    for arguments, message in (
+        (("pose-transfer", "--poses", train), "takes a trained 'pose_to_frame'; this is 'fomm'"),
+        (("video-scores", "--test", ingested("large", image_size=32)), "the model was trained on 3×16×16"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            run([*map(str, arguments), "--model", str(model), "--out", str(tmp_path / "out")])
+        assert stop.value.code not in (0, None)
+        assert message in capsys.readouterr().err
