@@ -119,9 +119,7 @@ def test_an_entry_point_of_two_distributions_allows_neither(
     third_party("acme-gan", FORBIDDEN, point="same")
     third_party("evil-gan", FORBIDDEN, point="same")
     params("plugins: {allow: [same]}")
-    with pytest.warns(
-        PluginWarning, match="names 'same', a plugin of acme-gan and evil-gan. Name one of these"
-    ):
+    with pytest.warns(PluginWarning, match="names 'same', a plugin of acme-gan and evil-gan. Name one of these"):
         assert all(one.startswith("blocked") for one in status(Plugins()).values())
 
 

@@ -99,6 +99,7 @@ def _values(network: nn.Module) -> list[torch.Tensor]:
 
 def _check_training(config: Any, network: nn.Module, twin: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
     """Finite, the same for the same seed, and a gradient for every weight."""
+    given = [value.clone() for value in inputs]
     for growth in getattr(network, "growths", (None,)):
         outputs = []
         for one in (network, twin):
@@ -106,6 +107,7 @@ def _check_training(config: Any, network: nn.Module, twin: nn.Module, inputs: Se
                 one.grow(growth)  # type: ignore[operator]
             with chance(2):
                 outputs.append(one(*inputs))
+            assert all(map(torch.equal, given, inputs)), f"{config}: it changes what it is given, in place"
         assert torch.isfinite(outputs[0]).all(), f"{config}: values that are not finite"
         assert torch.equal(*outputs), (
             f"{config}: in training, the same seed gives other values; draw dropout and noise with torch's generators"
@@ -140,6 +142,9 @@ def check_objective(config: Any) -> Any:
     On real images D's loss falls as logits rise, on generated ones it rises; the generator's falls. Gradients are
     compared with finite differences in float64. In bfloat16 values are finite, too, and on another device they are
     computed there.
+
+    Args:
+        config: its name, or `{name: …, option: …}`.
 
     Returns:
         The objective.

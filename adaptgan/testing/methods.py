@@ -85,9 +85,9 @@ def check_method(
                 f"{name}: resuming a checkpoint differs from not being interrupted; keep all state "
                 "that a later step reads in parameters and buffers",
             )
-        _check_mixed_precision(trial, name, top / "mixed")
         _check_round_trip(watched, resolved, info, top / "model", trial.conditions(watched))
         check_devices(trial.build(other_device()), name, trial)
+        _check_mixed_precision(trial, name, top / "mixed")
     return watched.eval()
 
 
@@ -263,9 +263,9 @@ class Watch:
             assert not others, f"{name}: the phase {phase!r} changed {sorted(others)}, which it does not train"
             idle = set(trains) - self.changed[phase]
             assert not idle, f"{name}: the phase {phase!r} trains {sorted(idle)}, but no weight of it ever moved"
-        assert not self.idle, (
-            f"{name}: no gradient of any phase reaches {sorted(self.idle or ())[:5]}; leave out weights that do not "
-            "learn"
+        unreached = sorted(key.replace("._forward_module", "") for key in self.idle or ())  # as the loop wraps it
+        assert not unreached, (
+            f"{name}: no gradient of any phase reaches {unreached[:5]}; leave out weights that do not learn"
         )
         losses = [(key, value) for entry in self.history for key, value in entry["losses"].items()]
         assert losses, f"{name}: no losses were reported"

@@ -256,6 +256,13 @@ class Hidden(Good):
         network.head = nn.Sequential(network.head, Rescales(state=False, rests=True))
 
 
+class Left(Good):
+    """A constant that is not where the images are."""
+
+    def terms(self, network: nn.Module, real_NCHW: torch.Tensor, *given: Any) -> dict[str, torch.Tensor]:
+        return super().terms(network, real_NCHW * torch.full((1, 1, 1, 1), 0.9), *given)
+
+
 class Undocumented(Good):
     """No help for its option."""
 
@@ -285,6 +292,7 @@ MISTAKES = {
     "Rebuilds": "head.weight has another shape",
     "Restless": "evaluating the network changes it",
     "Hidden": "state_dict() does not hold all of its state",
+    "Left": "torch.Tensor.mul is given tensors on c",
     "Undocumented": "no help for ['secret']",
 }
 

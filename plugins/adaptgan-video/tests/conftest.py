@@ -11,7 +11,13 @@ import yaml
 
 pytest_plugins = ["adaptgan.testing.plugin"]
 
+
 FIGURES = {"name": "moving_figures", "sequences": 3, "frames": 4, "image_size": 16}
+
+
+@pytest.fixture(autouse=True)
+def _apart(adaptgan_scratch: Path) -> None:
+    """No checkpoint or cache beside the tests."""
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+"""`adaptgan detect`: which images are generated?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    model: Annotated[Path, typer.Option(help="Model folder of a detector: classes `real` and `generated`.")],
+    data: Annotated[Path, typer.Option(help="Data set to score.")],
+    out: Annotated[Path, typer.Option(help="Every image's probability, and the numbers, as JSON.")],
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Data set with these classes that it did not learn from; sets the temperature."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 256,
+) -> None:
+    """Say of each image how probably it was generated; with labels, how well the detector tells."""
+    from adaptgan_forensics.detect import detect
+
+    result = detect(model, data, out, calibrate=calibrate, device=device, batch_size=batch_size)
+    typer.echo(f"{out}: {result['images']} images, {result['flagged']:.1%} held to be generated")
+    if result["scores"] is not None:
+        typer.echo("  all: " + _line(result["scores"]))
+    for name, scores in result["generators"].items():
+        typer.echo(f"  {name}: " + _line(scores))
+    if (sequences := result["sequences"]) is not None:
+        found = "" if sequences["auc"] is None else f", AUC {sequences['auc']:.3f}"
+        typer.echo(f"  sequences: {len(sequences['records'])}{found}")
+
+
+def _line(scores: dict[str, float]) -> str:
+    return f"AUC {scores['auc']:.3f}, accuracy {scores['accuracy']:.1%}, calibration error {scores['ece']:.3f}"

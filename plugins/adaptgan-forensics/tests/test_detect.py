@@ -1,0 +1,134 @@
+"""A detector, trained by the real stages, and `adaptgan detect`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from adaptgan_forensics.detect import detect
+from adaptgan_forensics.scores import fit_temperature, probabilities
+from pictures import generated_images, real_images
+from sklearn.metrics import roc_auc_score
+
+from adaptgan.cli.main import run
+from adaptgan.data.dataset import ShardDataset
+from adaptgan.errors import AdaptganError, DataError
+from adaptgan.files import read_json
+from adaptgan.models import load_model
+from adaptgan.params import load
+from adaptgan.stages.ingest import ingest
+from adaptgan.stages.train import train
+
+
+@pytest.fixture
+def project(tmp_path: Path, write: Callable[..., Path]) -> Path:
+    """Splits of real and generated images, and a detector that knows one of the two generators."""
+    folders = {
+        "real": write("real", real_images(240, 0), annotations=lambda i: {"sequence": f"s{i // 4}", "frame": i % 4}),
+        "pairs": write("pairs", generated_images(240, 1)),
+        "same": write("same", real_images(240, 2)),  # as good as real
+    }
+    known = {"name": "real_and_generated", "real": str(folders["real"]), "generated": {"pairs": str(folders["pairs"])}}
+    every = {**known, "generated": {name: str(folders[name]) for name in ("pairs", "same")}, "balance": "none"}
+    method = {
+        "name": "supervised",
+        "classifier": {"name": "forensic_cnn", "filters": 4, "widths": [8, 8]},
+        "augmentation": "none",
+        "ema": 0.9,
+    }
+    training = {"steps": 60, "batch_size": 32, "precision": "32-true", "device": "cpu", "validation": 0.0}
+    params = {
+        "seed": 0,
+        "tracking": {"enabled": False},
+        "known": {"dataset": known},
+        "every": {"dataset": every},
+        "detector": {"method": method, "training": training},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    loaded = load(tmp_path / "params.yaml")
+    ingest(loaded, "known", tmp_path / "train")
+    ingest(loaded, "known", tmp_path / "held", "validation")
+    ingest(loaded, "every", tmp_path / "test", "test")
+    train(loaded, "detector", source=tmp_path / "train", out=tmp_path / "detector", log=tmp_path / "log")
+    return tmp_path
+
+
+def logits(model: Path, data: Path) -> np.ndarray:
+    """By the shortest way there is."""
+    detector: Any = load_model(model)
+    images = torch.from_numpy(np.array(ShardDataset(data).images_NCHW)).float() / 127.5 - 1
+    with torch.inference_mode():
+        p = detector.predict(images).double().numpy()
+    found: np.ndarray = np.log(p[:, 1] / p[:, 0])
+    return found
+
+
+def test_the_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = {"model": "detector", "data": "test", "calibrate": "held", "out": "scores.json"}
+    with pytest.raises(SystemExit) as stop:
+        run(["detect", *(part for name, path in paths.items() for part in (f"--{name}", str(project / path)))])
+    assert not stop.value.code
+    result = read_json(project / "scores.json")
+    data, expected = ShardDataset(project / "test"), logits(project / "detector", project / "test")
+    np.testing.assert_allclose([one["logit"] for one in result["records"]], expected, atol=1e-4)
+    assert [one["key"] for one in result["records"]] == data.keys
+    held = ShardDataset(project / "held")
+    assert result["temperature"] == pytest.approx(
+        fit_temperature(logits(project / "detector", project / "held"), held.labels_N), rel=1e-3
+    )
+    p = probabilities(expected, result["temperature"])
+    np.testing.assert_allclose([one["probability"] for one in result["records"]], p, atol=1e-4)
+    assert result["flagged"] == pytest.approx((p > 0.5).mean())
+    assert result["scores"]["auc"] == pytest.approx(roc_auc_score(data.labels_N, expected), abs=1e-6)
+    names = np.array([content["provenance"]["generator"] or "" for content in data.reader.contents()])
+    for name in ("pairs", "same"):
+        rows = (names == name) | (names == "")
+        mine = roc_auc_score(data.labels_N[rows], expected[rows])
+        assert result["generators"][name]["auc"] == pytest.approx(mine, abs=1e-6)
+    assert result["generators"]["pairs"]["auc"] > 0.95 > 0.7 > result["generators"]["same"]["auc"]
+    assert result["calibration"]["after"]["nll"] <= result["calibration"]["before"]["nll"] + 0.02
+    assert {"nll", "ece"} == result["scores"]["uncalibrated"].keys()
+    out = capsys.readouterr().out
+    assert "pairs: AUC" in out and "held to be generated" in out and "sequences: " in out
+
+
+def test_frames_are_judged_together(project: Path) -> None:
+    result = detect(project / "detector", project / "test", project / "scores.json")
+    assert result["temperature"] == 1 and result["calibration"] is None
+    found = {one["key"]: one for one in result["sequences"]["records"]}
+    data = ShardDataset(project / "test")
+    members: dict[str, list[float]] = {}
+    for content, one in zip(data.reader.contents(), result["records"], strict=True):
+        if "sequence" in content.get("annotations", {}):
+            members.setdefault(content["annotations"]["sequence"], []).append(one["logit"])
+    assert found.keys() == members.keys()
+    for name, values in members.items():
+        assert found[name]["frames"] == len(values)
+        assert found[name]["probability"] == pytest.approx(1 / (1 + np.exp(-np.mean(values))), abs=1e-4)
+    assert result["sequences"]["auc"] is None  # all of them are real
+
+
+def test_images_of_unknown_truth_are_scored_alone(project: Path) -> None:
+    result = detect(project / "detector", project / "pairs", project / "scores.json")
+    assert result["scores"] is None and result["generators"] == {} and result["sequences"] is None
+    assert len(result["records"]) == 240 and result["flagged"] > 0.8
+
+
+def test_what_does_not_fit_is_named(project: Path, write: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match="expected a data set with the classes real and generated"):
+        detect(project / "detector", project / "test", project / "x.json", calibrate=project / "pairs")
+    small = write("small", real_images(20, 0)[:, :8, :8])
+    with pytest.raises(DataError, match=r"\(1, 8, 8\).*knows \(1, 16, 16\)"):
+        detect(project / "detector", small, project / "x.json")
+    labels = np.arange(40) % 2
+    write("letters", real_images(40, 3), labels)
+    params = load(project / "params.yaml", ["detector.training.steps=1"])
+    train(params, "detector", source=project / "letters", out=project / "reader", log=project / "log2")
+    with pytest.raises(AdaptganError, match="this one has a, b"):
+        detect(project / "reader", project / "test", project / "x.json")
+    assert not (project / "x.json").exists()
