@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from test_fomm import TINY as FOMM
+from test_pose_to_frame import TINY as POSE
 
 from adaptgan import load_dataset
 from adaptgan.cli.main import run
 from adaptgan.testing import check_plugin
-
-from .test_fomm import TINY as FOMM
-from .test_pose_to_frame import TINY as POSE
 
 Ingest = Callable[..., Path]
 TRAINING = {"steps": 2, "batch_size": 4, "validation": 0.34, "log_every": 1, "checkpoint_every": 10}
