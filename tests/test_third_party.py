@@ -142,26 +142,6 @@ check_method("acme_align"); check_network("acme_mlp"); check_objective("acme_hin
     assert done.returncode == 0, done.stderr
 
 
-def test_the_example_plugins_own_tests_pass(site: Path, tmp_path: Path) -> None:
-    tests = ROOT / "plugins" / "adaptgan-example" / "tests"
-    command = [
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "error",
-        "--rootdir",
-        str(tmp_path),
-        "-c",
-        os.devnull,
-    ]
-    done = run(site, *command, str(tests), ADAPTGAN_DISABLE_PLUGINS="broken", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
-
-
 def test_dvc_repro_trains_with_it_from_params_alone(
     site: Path, tmp_path: Path, tiny_source: Path, tiny_target: Path
 ) -> None:
