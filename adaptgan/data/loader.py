@@ -118,16 +118,11 @@ class Loader:
 
     def batch(self, number: int) -> Side:
         """This rank's slice of batch `number`, from 0: images float in [-1, 1] (N, C, H, W) on the device."""
-        piece = self._gathered(number) if self._held else Piece(*map(self._moved, self._streamed(number)))  # type: ignore[arg-type]
-        return Side(
-            to_float(piece.images),
-            piece.labels,
-            piece.seeds,
-            _float(piece.paired),
-            piece.conditions,
-            _float(piece.frames),
-            _float(piece.paired_frames),
-        )
+        return _side(self._gathered(number) if self._held else self._on_device(self._streamed(number)))
+
+    def side(self, indices_N: np.ndarray, seeds_N: np.ndarray) -> Side:
+        """Records of the data set by their numbers, on the device, without transforms: what is held out for scoring."""
+        return _side(self._on_device(self._batches.piece(indices_N, seeds_N)))
 
     def _gathered(self, number: int) -> Piece:
         """A batch from what lies on the device."""
@@ -171,8 +166,9 @@ class Loader:
         self._next = number + 1
         return _opened(next(self._stream))
 
-    def _moved(self, tensor: torch.Tensor | None) -> torch.Tensor | None:
-        return None if tensor is None else self._move(tensor)
+    def _on_device(self, piece: Piece) -> Piece:
+        moved = [None if part is None else self._move(part) for part in piece]
+        return Piece(*moved)  # type: ignore[arg-type]
 
     def _move(self, tensor: torch.Tensor) -> torch.Tensor:
         """On the device, without waiting for it: a GPU copies from pinned memory while the host goes on."""
@@ -208,19 +204,24 @@ class _Batches(Dataset[Any]):
         """Record numbers in the data set, seeds, and the record numbers of further frames of a batch."""
         positions, seeds = self._sampler.draw(number)
         indices = self._chosen[positions]
-        return indices, seeds, None if self._sequences is None else self._sequences.companions(indices, seeds)
+        return indices, seeds, self._others(indices, seeds)
 
     def __getitem__(self, number: int) -> Piece | DataError:
-        indices, seeds, others = self.draw(number)
-        images = self._dataset.images_NCHW[indices]
-        if self._configs:
-            try:
-                images = self._augmented(images, indices, seeds)
-            except DataError as error:
-                return error  # raised in the main process: torch would wrap it in a worker's traceback
+        indices, seeds, _ = self.draw(number)
+        piece = self.piece(indices, seeds)
+        if not self._configs:
+            return piece
+        try:
+            return piece._replace(images=torch.from_numpy(self._augmented(piece.images.numpy(), indices, seeds)))
+        except DataError as error:
+            return error  # raised in the main process: torch would wrap it in a worker's traceback
+
+    def piece(self, indices: np.ndarray, seeds: np.ndarray) -> Piece:
+        """These records, as they are."""
+        others = self._others(indices, seeds)
         paired = self._dataset.paired_NCHW if self._pairs else None
         return Piece(
-            torch.from_numpy(np.ascontiguousarray(images)),
+            torch.from_numpy(np.ascontiguousarray(self._dataset.images_NCHW[indices])),
             _at(self._truth_N, indices),
             torch.from_numpy(seeds),
             _at(paired, indices),
@@ -228,6 +229,9 @@ class _Batches(Dataset[Any]):
             None if others is None else _at(self._dataset.images_NCHW, others),
             None if others is None else _at(paired, others),
         )
+
+    def _others(self, indices: np.ndarray, seeds: np.ndarray) -> np.ndarray | None:
+        return None if self._sequences is None else self._sequences.companions(indices, seeds)
 
     def _augmented(self, images: np.ndarray, indices: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         if self._transforms is None:
@@ -250,6 +254,18 @@ class _From(TorchSampler[int]):
         while True:
             yield number
             number += 1
+
+
+def _side(piece: Piece) -> Side:
+    return Side(
+        to_float(piece.images),
+        piece.labels,
+        piece.seeds,
+        _float(piece.paired),
+        piece.conditions,
+        _float(piece.frames),
+        _float(piece.paired_frames),
+    )
 
 
 def _at(array: np.ndarray | None, places: np.ndarray) -> torch.Tensor | None:

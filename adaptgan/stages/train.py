@@ -15,9 +15,7 @@ from lightning_fabric import Fabric
 
 from adaptgan import __version__
 from adaptgan.data.augmentation import check_keeps_geometry
-from adaptgan.data.batch import Side
 from adaptgan.data.dataset import ShardDataset
-from adaptgan.data.images import to_float
 from adaptgan.data.loader import Loader
 from adaptgan.data.sequences import Sequences
 from adaptgan.data.transforms import build_transforms, check_transforms_keep_geometry
@@ -216,30 +214,7 @@ class _feeds:  # noqa: N801 - reads as a function
             )
         if "labelled" in sets and sets["labelled"] is not data:
             self.loaders["labelled"] = Loader(sets["labelled"], salt="labelled", **common)
-        held_out = None
-        if len(held):
-            seeds_N = np.arange(len(held))
-            others = None if sequences is None else sequences.companions(held, seeds_N)
-
-            def at(array: np.ndarray | None, places: np.ndarray | None) -> torch.Tensor | None:
-                if array is None or places is None:
-                    return None
-                return torch.from_numpy(np.ascontiguousarray(array[places])).to(fabric.device)
-
-            def floats(array: np.ndarray | None, places: np.ndarray | None) -> torch.Tensor | None:
-                found = at(array, places)
-                return None if found is None else to_float(found)
-
-            images, pairs = data.images_NCHW, data.paired_NCHW if method.needs_pairs else None
-            held_out = Side(
-                to_float(torch.from_numpy(np.ascontiguousarray(images[held])).to(fabric.device)),
-                at(data.targets(task) if truth else None, held),
-                torch.from_numpy(seeds_N).to(fabric.device),
-                floats(pairs, held),
-                at(conditions, held),
-                floats(images, others),
-                floats(pairs, others),
-            )
+        held_out = self.loaders["source"].side(held, np.arange(len(held))) if len(held) else None
         return Feeds(**self.loaders, held_out=held_out)
 
     def __exit__(self, *_: object) -> None:
