@@ -9,13 +9,12 @@ What was not run is left out: a row may have fewer seeds than others.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from adaptgan.files import read_json, write_atomic, write_json
+from adaptgan.files import read_json
 from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.reporting.results import write_results
 
 TRANSLATORS = ("cyclegan", "cut", "pixel_da", "class_translator")
 OWN = "pixel_da_network"
@@ -36,19 +35,6 @@ PERCENT = {
     "after_gate": "after",
     "passed": "passed the gate",
 }
-
-
-def main() -> None:
-    """Read, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("reports", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    options = parser.parse_args()
-    results = collect(options.reports)
-    write_json(options.out, results)
-    text = table(results)
-    write_atomic(options.out.with_suffix(".md"), text)
-    sys.stdout.write(text)
 
 
 def collect(reports: Path) -> dict[str, Any]:
@@ -142,4 +128,4 @@ def cell(row: dict[str, Any], key: str, digits: int, factor: float = 1.0) -> str
 
 
 if __name__ == "__main__":
-    main()
+    write_results(__doc__, ("reports",), collect, table)

@@ -8,13 +8,12 @@ Writes the means and deviations over seeds to `--out` and the table beside it as
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from adaptgan.files import read_json, write_atomic, write_json
+from adaptgan.files import read_json
 from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.reporting.results import write_results
 
 COLUMNS = {
     "l1": ("L1", 4),
@@ -25,19 +24,6 @@ COLUMNS = {
 }
 BASELINES = {"input": "*the edges themselves*", "truth": "*the true images*"}
 """Rows that no training changes; only KID, of random subsets, differs a little between seeds."""
-
-
-def main() -> None:
-    """Read, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("fidelity", "runs", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    options = parser.parse_args()
-    results = collect(options.fidelity, options.runs)
-    write_json(options.out, results)
-    text = table(results)
-    write_atomic(options.out.with_suffix(".md"), text)
-    sys.stdout.write(text)
 
 
 def collect(fidelity: Path, runs: Path) -> dict[str, Any]:
@@ -82,4 +68,4 @@ def table(results: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    write_results(__doc__, ("fidelity", "runs"), collect, table)

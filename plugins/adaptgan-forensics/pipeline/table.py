@@ -9,32 +9,18 @@ what the detector learned from, a column for what it is tested on) and a table o
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from adaptgan.files import read_json, write_atomic, write_json
+from adaptgan.files import read_json
 from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.reporting.results import write_results
 
 TITLES = {
     "cnn": "`forensic_cnn`: residuals and spectrum",
     "spectrum": "`spectral_detector`: logistic regression of the spectrum alone",
 }
 WITHOUT = "without_"
-
-
-def main() -> None:
-    """Read, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("scores", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    options = parser.parse_args()
-    results = collect(options.scores)
-    write_json(options.out, results)
-    text = tables(results)
-    write_atomic(options.out.with_suffix(".md"), text)
-    sys.stdout.write(text)
 
 
 def collect(scores: Path) -> dict[str, Any]:
@@ -139,4 +125,4 @@ def _title(learned: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    write_results(__doc__, ("scores",), collect, tables)

@@ -8,29 +8,15 @@ Writes the means and deviations over seeds to `--out` and the table beside it as
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from adaptgan.files import read_json, write_atomic, write_json
+from adaptgan.files import read_json
 from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.reporting.results import write_results
 
 ATTRIBUTES = ("digit", "colour", "background", "thickness")
 METHODS = ("gan_cls", "stackgan")
-
-
-def main() -> None:
-    """Read, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("reports", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    options = parser.parse_args()
-    results = collect(options.reports)
-    write_json(options.out, results)
-    text = table(results)
-    write_atomic(options.out.with_suffix(".md"), text)
-    sys.stdout.write(text)
 
 
 def collect(reports: Path) -> dict[str, Any]:
@@ -90,4 +76,4 @@ def percent(share: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    write_results(__doc__, ("reports",), collect, table)

@@ -8,13 +8,12 @@ Writes the means and deviations over seeds to `--out` and the tables beside it a
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from adaptgan.files import read_json, write_atomic, write_json
+from adaptgan.files import read_json
 from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.reporting.results import write_results
 
 TABLES = {
     "People who were never seen": {
@@ -33,17 +32,9 @@ TABLES = {
 COLUMNS = {"l1": ("L1", 4), "tracking": ("tracking error (pixels)", 2), "flicker": ("flicker", 4)}
 
 
-def main() -> None:
-    """Read, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("scores", "runs", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    options = parser.parse_args()
-    results = collect(options.scores, options.runs)
-    write_json(options.out, results)
-    text = "\n".join(table(title, results[title]) for title in TABLES)
-    write_atomic(options.out.with_suffix(".md"), text)
-    sys.stdout.write(text)
+def tables(results: dict[str, Any]) -> str:
+    """All of them, in Markdown."""
+    return "\n".join(table(title, results[title]) for title in TABLES)
 
 
 def collect(scores: Path, runs: Path) -> dict[str, Any]:
@@ -93,4 +84,4 @@ def cell(numbers: dict[str, Any], digits: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    write_results(__doc__, ("scores", "runs"), collect, tables)
