@@ -36,6 +36,12 @@ def scratch_folder(_quiet_machine: None, adaptgan_scratch: Path) -> Path:
     return adaptgan_scratch
 
 
+def torchrun(count: int) -> list[str]:
+    """Arguments for python: what follows runs in so many processes, on a port that the system finds free."""
+    local = ["--standalone", "--local-addr", "127.0.0.1"]
+    return ["-m", "torch.distributed.run", *local, "--nproc-per-node", str(count)]
+
+
 def write_params(path: Path, **sections: Any) -> Path:
     """Write a params.yaml with tracking off."""
     from adaptgan.testing.runs import write_params as write

@@ -13,7 +13,8 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from adaptgan.data.records import Record
-from adaptgan.stages.stopping import unstopped
+from adaptgan.errors import Interrupted
+from adaptgan.stages.stopping import LOOK, check
 
 Unfinished = Callable[[], list[tuple[Record, str]]]
 """What is left to do with a batch after the networks: gives its records, and why each is rejected."""
@@ -34,7 +35,7 @@ def spare_threads(device: torch.device) -> int:
 
 
 class Channel(Generic[T]):
-    """A bounded queue between two threads, either of which may end it.
+    """A bounded queue between two threads, either of which may end it; a wait for it ends with a signal, too.
 
     Args:
         size: items that may wait.
@@ -47,10 +48,14 @@ class Channel(Generic[T]):
         self._ended = self._refused = False
         self._error: BaseException | None = None
 
+    def _wait(self, ready: Callable[[], bool]) -> None:
+        while not self._changed.wait_for(ready, LOOK):
+            check()
+
     def put(self, item: T) -> bool:
         """Wait for room; False when nobody wants more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._refused or len(self._items) < self._size)
+            self._wait(lambda: self._refused or len(self._items) < self._size)
             if not self._refused:
                 self._items.append(item)
                 self._changed.notify_all()
@@ -74,7 +79,7 @@ class Channel(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._ended or bool(self._items))
+                self._wait(lambda: self._ended or bool(self._items))
                 if not self._items:
                     if self._error is not None:
                         raise self._error
@@ -99,14 +104,12 @@ def prefetched(items: Iterable[T]) -> Generator[T, None, None]:
             channel.end()
 
     thread = threading.Thread(target=make, name="adaptgan-reads", daemon=True)
+    thread.start()
     try:
-        with unstopped():
-            thread.start()
         yield from channel
     finally:
-        with unstopped():
-            channel.refuse()
-            thread.join()
+        channel.refuse()
+        thread.join()
 
 
 class Behind(Generic[T, R]):
@@ -141,12 +144,7 @@ class Behind(Generic[T, R]):
         self._error: BaseException | None = None
 
     def __enter__(self) -> Behind[T, R]:
-        try:
-            with unstopped():
-                self._thread.start()
-        except BaseException:  # the block is not entered, so it is not left
-            self._drop()
-            raise
+        self._thread.start()
         return self
 
     def put(self, item: Any) -> bool:
@@ -156,27 +154,26 @@ class Behind(Generic[T, R]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        failed = error
         try:
             if error is None:
-                self._futures.end()
-                self._thread.join()  # a signal may come while the rest is written
-        except BaseException as stopped:
-            failed = stopped
+                self._consume_the_rest()
+        except Interrupted as stopped:
+            error = stopped
             raise
         finally:
-            with unstopped():
-                if failed is not None:
-                    self._drop()
-                self._pool.shutdown(wait=True, cancel_futures=True)
+            if error is not None:
+                self._give_up()
+                self._futures.end(Dropped())
+                self._thread.join()
+            self._pool.shutdown(wait=True, cancel_futures=True)
         if error is None and self._error is not None:
             raise self._error
 
-    def _drop(self) -> None:
-        with unstopped():
-            self._give_up()
-            self._futures.end(Dropped())
-            self._thread.join()
+    def _consume_the_rest(self) -> None:
+        self._futures.end()
+        while self._thread.is_alive():
+            self._thread.join(LOOK)
+            check()
 
     def _run(self) -> None:
         try:

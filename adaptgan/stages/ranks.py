@@ -18,9 +18,9 @@ from lightning_fabric import Fabric
 from adaptgan.data.encoding import Encoded
 from adaptgan.errors import AdaptganError, FailedElsewhere, Interrupted
 from adaptgan.files import explain_os_error, scratch, write_atomic
+from adaptgan.stages import stopping
 from adaptgan.stages.overlap import Dropped
 from adaptgan.stages.pieces import packed, unpacked
-from adaptgan.stages.stopping import stoppable
 
 T = TypeVar("T")
 Records = Sequence[tuple[Encoded, str]]
@@ -67,12 +67,12 @@ class Ranks:
             Interrupted: a signal came.
         """
         if self.size == 1:
-            with stoppable("synthesize"):
+            with stopping.stoppable("synthesize"):
                 yield self
             return
         with _shared(self._fabric, self.rank) as folder, self._alive(folder):
             try:
-                with stoppable("synthesize"):
+                with stopping.stoppable("synthesize"):
                     yield self
                     self._finish()
             except BaseException as error:
@@ -92,11 +92,13 @@ class Ranks:
         return items[self.rank :: self.size]
 
     def check(self) -> None:
-        """Look whether another rank has failed.
+        """Look for a signal, and whether another rank has failed.
 
         Raises:
             AdaptganError: it has.
+            Interrupted: a signal came.
         """
+        stopping.check()
         if self.size == 1:
             return
         try:
@@ -151,6 +153,7 @@ class Ranks:
         write_atomic(self._folder / "done", "")
         for other in range(1, self.size):
             while not (self._folder / f"left-{other}").exists() and not self._silent(other):
+                stopping.check()
                 time.sleep(POLL)
 
     def _wait(self, ready: Any, peer: int) -> None:

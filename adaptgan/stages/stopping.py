@@ -1,86 +1,59 @@
-"""Signals that end a stage cleanly."""
+"""Signals that end a stage cleanly: it looks for one between its batches, and wherever it waits.
+
+A handler that raises would be simpler, but it raises anywhere: also where a file is half-renamed, or in
+`Thread.join`, which then holds a thread that still runs for ended (CPython before 3.13).
+"""
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from adaptgan.errors import Interrupted
+from adaptgan.signals import noticed
+
+LOOK = 0.1
+"""Seconds that a wait may last before it looks for a signal."""
 
 
 @dataclass
-class _Delivery:
-    """Whether a signal may raise at this moment, and whether one waits until it may."""
+class _Stop:
+    """What runs in this process, and the signals that it got."""
 
-    held: int = 0
-    waiting: bool = False
     what: str = ""
-
-    def give(self) -> None:
-        self.waiting = False
-        raise Interrupted(
-            f"{self.what} was stopped by a signal; nothing half-made is left. Run the same command again."
-        )
+    received: list[int] = field(default_factory=list)
 
 
-_DELIVERY = _Delivery()  # signals belong to the process, and so does this
+_STOP = _Stop()  # signals belong to the process, and so does this
 
 
 @contextmanager
 def stoppable(what: str) -> Iterator[None]:
-    """In this block SIGTERM and SIGINT raise, so that it can clean up; a second one acts as it would without us.
+    """In this block SIGTERM and SIGINT wait for `check`; a second one acts as it would without us.
 
     Args:
         what: is stopped, for the message.
 
     Raises:
-        Interrupted: one came.
+        Interrupted: one came and nobody had looked when the block ended.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def stop(number: int, frame: object) -> None:
-        restore()
-        _DELIVERY.waiting = True
-        if not _DELIVERY.held:
-            _DELIVERY.give()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    try:
-        for number in before:
-            signal.signal(number, stop)
-    except ValueError:  # not the main thread: the caller keeps its own handlers
-        yield
-        return
-    _DELIVERY.what = what
-    try:
-        yield
-    finally:
-        restore()
-        _DELIVERY.waiting = False
+    with noticed() as received:
+        _STOP.what, _STOP.received = what, received
+        try:
+            yield
+            check()
+        finally:
+            _STOP.received = []
 
 
-@contextmanager
-def unstopped() -> Iterator[None]:
-    """A signal that comes in this block raises at its end: for starting and joining threads, which must be whole.
-
-    A second one acts at once, as it would without us.
+def check() -> None:
+    """Look for a signal, in any thread.
 
     Raises:
-        Interrupted: at the end of the block, when one came.
+        Interrupted: one came since `stoppable` began.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals raise in the main thread only
-        yield
-        return
-    _DELIVERY.held += 1
-    try:
-        yield
-    finally:
-        _DELIVERY.held -= 1
-    if _DELIVERY.waiting and not _DELIVERY.held:
-        _DELIVERY.give()
+    if _STOP.received:
+        raise Interrupted(
+            f"{_STOP.what} was stopped by a signal; nothing half-made is left. Run the same command again."
+        )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Sized
-from contextlib import contextmanager
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from adaptgan.data.loader import Loader
 from adaptgan.errors import FailedElsewhere, Interrupted, TrainingError
 from adaptgan.params import Training
 from adaptgan.plugins import plugins
+from adaptgan.signals import noticed
 from adaptgan.training.checkpoints import Checkpoints
 from adaptgan.training.engine import Engine
 from adaptgan.training.plugin_states import PluginStates
@@ -84,7 +83,7 @@ def fit(
     clock = time.perf_counter()
     saved = run.step
     try:
-        with _signals() as stop:
+        with noticed() as stop:
             halted = _halted(fabric, run)
             while run.step < run.steps and not halted:
                 seed_all(seed, run.name, run.step, fabric.global_rank)
@@ -201,29 +200,6 @@ def _agreed(fabric: Fabric, stop: Sized) -> bool:
     told = fabric.all_reduce(torch.tensor(float(bool(stop)), device=fabric.device), reduce_op="sum")
     assert isinstance(told, torch.Tensor)
     return told.item() > 0
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """A list that is empty until SIGTERM or SIGINT comes; a second signal acts at once, as it would without us."""
-    received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def note(number: int, frame: object) -> None:
-        received.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    try:
-        for number in before:
-            signal.signal(number, note)
-    except ValueError:  # not the main thread: the caller keeps its own handlers
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _advice(error: NonFiniteLoss, run: Run, checkpoints: Checkpoints) -> str:

@@ -12,7 +12,6 @@ import inspect
 import io
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from safetensors.numpy import load_file
 from adaptgan import hookspecs, load_dataset
 from adaptgan.data.shards import iter_records
 from adaptgan.plugins import plugins
-from tests.conftest import write_params
+from tests.conftest import torchrun, write_params
 from tests.docs.pages import EXAMPLES, HOOKS, generator
 
 STEPS, STOP_AT, BATCH = 12, 6, 8
@@ -227,9 +226,8 @@ def test_the_ranks_are_those_of_the_page(world: World) -> None:
     world.witnessed()
     (world.folder / "each-2").mkdir()
     arguments = [part.replace("/each/", "/each-2/") for part in world.arguments("each")]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
     done = subprocess.run(
-        [*launch, "--master-port", str(random.randint(20000, 40000)), "-m", "adaptgan", *arguments],
+        [sys.executable, *torchrun(2), "-m", "adaptgan", *arguments],
         env={
             **os.environ,
             **world.environment,

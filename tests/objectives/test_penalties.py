@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import nn
 
 from adaptgan.objectives.penalties import Penalty, inside_forward
 from adaptgan.training.devices import make_fabric
+from tests.conftest import torchrun
 from tests.training.players import Discriminator, batch, slope
 
 CPU = torch.device("cpu")
@@ -184,10 +184,7 @@ def test_two_processes_have_equal_gradients(tmp_path: Path) -> None:
     helpers = str(Path(__file__).parents[1] / "training")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": helpers}
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"),
-            *("--master-port", str(random.randint(20000, 40000)), str(tmp_path / "rank.py")),
-        ],
+        [sys.executable, *torchrun(2), str(tmp_path / "rank.py")],
         capture_output=True,
         text=True,
         env=environment,

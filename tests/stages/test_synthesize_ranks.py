@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -29,7 +28,7 @@ from adaptgan.params import load
 from adaptgan.stages import translated
 from adaptgan.stages.synthesize import synthesize
 from adaptgan.training.seeding import derive
-from tests.conftest import write_params
+from tests.conftest import torchrun, write_params
 from tests.stages.conftest import trained
 
 TRANSLATE: dict[str, Any] = {
@@ -117,9 +116,7 @@ class Case:
         """In as many processes: exit status and all output."""
         driver = self.folder / "driver.py"
         driver.write_text(DRIVER)
-        port = str(random.randint(20000, 40000))
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)]
-        command += ["--master-addr", "127.0.0.1", "--master-port", port, driver, self.folder, sections, *self.models]
+        command = [sys.executable, *torchrun(count), driver, self.folder, sections, *self.models]
         done = subprocess.run(
             [str(part) for part in command],
             env={**os.environ, "OMP_NUM_THREADS": "1", "ADAPTGAN_SCRATCH": str(self.folder / "scratch"), **environment},

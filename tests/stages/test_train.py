@@ -17,6 +17,8 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
+from tests.conftest import torchrun
+
 SIMGAN: dict[str, Any] = {
     "name": "simgan",
     "refiner": {"name": "simgan_refiner", "channels": 4, "blocks": 1, "fold": 2},
@@ -188,11 +190,7 @@ def test_two_processes_give_the_losses_of_one_with_the_doubled_batch(
     method = SIMGAN | {"history": 0}
     one = Trainer(tmp_path / "one", tiny_source, tiny_target, method, steps=20, log_every=1)
     two = Trainer(tmp_path / "two", tiny_source, tiny_target, method, steps=20, log_every=1)
-    two.arguments = [
-        *("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"),
-        *("--master-port", str(random.randint(20000, 40000))),
-        *two.arguments,
-    ]
+    two.arguments = [*torchrun(2), *two.arguments]
     for trainer in (one, two):
         code, output = trainer.run()
         assert code == 0, output

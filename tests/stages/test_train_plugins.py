@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.conftest import torchrun
 
 Install = Callable[..., None]
 
@@ -145,9 +146,7 @@ def test_of_two_processes_none_waits_for_one_whose_plugin_failed_or_halted(
     third_party("fails-gan", FAILS)
     third_party("halts-gan", HALTS)
     project = Project(tmp_path, tiny_source, "fails-gan", "halts-gan")
-    port = str(random.randint(20000, 40000))
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
-    code, err = project.train("model", *torchrun, "--master-port", port)
+    code, err = project.train("model", *torchrun(2))
     assert code == 1
     assert [line for line in err.splitlines() if line.startswith("adaptgan: enough")] == ["adaptgan: enough is enough"]
     assert err.count("is left out: adaptgan_on_step_end raised KeyError: 'only here'") == 1
