@@ -56,22 +56,9 @@ def ingested(adaptgan_ingest: Callable[..., Path]) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def run_cli(adaptgan_cli: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
     """Run a command in this process; gives exit status, stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        from adaptgan.cli.main import run
-
-        capsys.readouterr()
-        code: object = 0
-        try:
-            run([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return (code if isinstance(code, int) else 0 if code is None else 1), captured.out, captured.err
-
-    return call
+    return adaptgan_cli
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from adaptgan.files import scratch, write_json
-from adaptgan.params import TrackingSection
+from adaptgan.params import Pipeline, TrackingSection, load
 from adaptgan.plugins import plugins
 
 
@@ -19,7 +19,7 @@ class Stage:
     """One stage of the pipeline while it runs.
 
     Attributes:
-        name: the command: ingest, train, synthesize, evaluate, realism, fidelity, report.
+        name: the command: ingest, train, synthesize, evaluate, realism, fidelity, report, or a plugin's.
         section: the section of params.yaml it reads, such as `task.dann`.
         params: that section with every default filled in, as plain data.
         inputs: what it reads, by role: `source`, `target`, `model`, …
@@ -41,6 +41,35 @@ class Stage:
     seconds: float = 0.0
     rank: int = 0
     results: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_command(
+        cls,
+        name: str,
+        params: Path | None = None,
+        options: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Path | None] | None = None,
+        outputs: Mapping[str, Path | None] | None = None,
+    ) -> Stage:
+        """A plugin's command as a stage, with the hooks of one, and tracked as the built-in ones are.
+
+        Args:
+            name: of the command.
+            params: the params file of the pipeline that it is a stage of, whose `seed` and `tracking` hold; without
+                one, nothing is tracked.
+            options: the command's own, as plain data.
+            inputs: what it reads, by role; roles that are None are left out.
+            outputs: what it writes, by role; as above.
+
+        Raises:
+            ParamsError: the file is missing, or its `seed` or `tracking` is wrong.
+        """
+        pipeline = Pipeline(tracking=TrackingSection(enabled=False)) if params is None else load(params).pipeline
+        reads, writes = (
+            {role: path for role, path in (paths or {}).items() if path is not None} for paths in (inputs, outputs)
+        )
+        plain = {key: str(value) if isinstance(value, Path) else value for key, value in (options or {}).items()}
+        return cls(name, "", plain, reads, writes, seed=pipeline.seed, tracking=pipeline.tracking)
 
     @property
     def title(self) -> str:

@@ -106,6 +106,25 @@ def adaptgan_ingest(tmp_path: Path, adaptgan_scratch: Path) -> Callable[..., Pat
 
 
 @pytest.fixture
+def adaptgan_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`adaptgan_cli("export", folder, …)`: a command in this process; gives exit status, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        from adaptgan.cli.main import run
+
+        capsys.readouterr()
+        code: object = 0
+        try:
+            run([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return (code if isinstance(code, int) else 0 if code is None else 1), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
 def adaptgan_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
     """A fresh plugin manager: `adaptgan_plugins.register(module)` makes a plugin known that is not installed."""
     from adaptgan.testing.workbench import Workbench

@@ -20,10 +20,9 @@ def record(recorder: Recorder, stage: Stage) -> None:
     recorder.tags(
         {f"result.{name}" if name != "selected" else name: text for name, text in words(stage.results).items()}
     )
-    if stage.name in ("evaluate", "realism"):
-        for role in ("out", "plots"):
-            if path := stage.outputs.get(role):
-                recorder.artifact(path)
+    for role, path in stage.outputs.items():
+        if role == "plots" or (path.is_file() and stage.name != "report"):  # the page goes to the pipeline's run
+            recorder.artifact(path)
 
 
 def record_models(recorder: Recorder, stage: Stage, alias: str = "") -> None:

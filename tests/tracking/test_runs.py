@@ -194,3 +194,17 @@ def test_a_command_outside_of_dvc_has_no_parent(project: Path, monkeypatch: pyte
     replay()
     (run,) = runs()
     assert "mlflow.parentRunId" not in run.data.tags
+
+
+def test_a_plugins_command_is_tracked_where_its_pipeline_is_named(project: Path) -> None:
+    Path("numbers.json").write_text("{}")
+    Path("made").mkdir()
+    given = {"options": {"limit": 3}, "outputs": {"numbers": Path("numbers.json"), "out": Path("made")}}
+    for params in (Path("params.yaml"), None):
+        with Stage.of_command("sharpness", params, **given).running() as made:
+            made.results = {"sharpness": 2.5, "of": "mine"}
+    assert replay().problems == {}
+    run = the_run("sharpness")  # the other one was not tracked
+    assert run.data.params == {"limit": "3", "seed": "7"} and run.data.metrics["sharpness"] == 2.5
+    assert run.data.tags["result.of"] == "mine" and "mlflow.parentRunId" in run.data.tags
+    assert [item.path for item in client().list_artifacts(run.info.run_id)] == ["numbers.json"]
