@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import torch
@@ -18,6 +18,7 @@ from adaptgan.errors import ParamsError
 from adaptgan.methods.base import Losses, Method, OptimizerOptions, Phase
 from adaptgan.methods.generative import reports_gradient, watch
 from adaptgan.objectives.adversarial import Adversarial
+from adaptgan.objectives.scales import mean_over, per_scale
 from adaptgan.training.ema import EMA
 from adaptgan.training.image_history import ImageHistory
 
@@ -179,13 +180,3 @@ class Pix2Pix(Method):
         """Images, their translations, and their pairs."""
         x, seeds = batch.source.images_NCHW[:16], batch.source.seeds_N[:16]
         return {"source": x, "translated": self.translate(x, seeds), "paired": batch.source.paired[:16]}
-
-
-def per_scale(logits: torch.Tensor | list[torch.Tensor]) -> list[torch.Tensor]:
-    """What a discriminator gives, as a list of one map for each of its scales."""
-    return logits if isinstance(logits, list) else [logits]
-
-
-def mean_over(logits: list[torch.Tensor], loss: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    """The mean of a loss over a scale's patches, then over the scales, which all count alike."""
-    return torch.stack([loss(at_scale).mean() for at_scale in logits]).mean()

@@ -18,11 +18,11 @@ from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
 from adaptgan.methods.base import Guard, Losses, Method, OptimizerOptions, Phase
 from adaptgan.methods.generative import reports_gradient, watch
-from adaptgan.methods.pix2pix import mean_over, per_scale
 from adaptgan.methods.semantic import SemanticTerm
 from adaptgan.networks.labels import one_hot_map, painted
 from adaptgan.objectives.adversarial import Adversarial, precise
 from adaptgan.objectives.likelihood import kl_to_standard_normal
+from adaptgan.objectives.scales import mean_over, per_scale
 from adaptgan.training.ema import EMA
 
 Weight = Annotated[float, Field(ge=0)]

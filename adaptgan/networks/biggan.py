@@ -14,9 +14,9 @@ from adaptgan.errors import ParamsError
 from adaptgan.networks.attention import SelfAttention
 from adaptgan.networks.conditional import EmbeddedBatchNorm, required
 from adaptgan.networks.labels import known_classes
-from adaptgan.networks.layers import pyramid
+from adaptgan.networks.layers import as_map, projection, pyramid
 from adaptgan.networks.residual import DownBlock, Layers, UpBlock, widths
-from adaptgan.networks.resnet import Positive, as_map, projection
+from adaptgan.networks.resnet import Positive
 
 
 class BigGANGenerator(nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 
 from adaptgan.datainfo import DataInfo
 from adaptgan.networks.labels import concat_class_planes, concat_classes, known_classes
-from adaptgan.networks.layers import pyramid
+from adaptgan.networks.layers import pyramid, start_small
 
 SLOPE = 0.2
 """Of the discriminator's LeakyReLU."""
@@ -121,22 +121,6 @@ class DCGANDiscriminator(nn.Module):
         if self.classes is not None:
             logits_N = logits_N + (self.classes(labels_N) * features_NF).float().sum(1)
         return (logits_N, features_NF) if features else logits_N
-
-
-def start_small(network: nn.Module, std: float = 0.02) -> None:
-    """All weights from N(0, std), BatchNorm's scales from N(1, std), biases 0 (Radford 2015, §4)."""
-    for module in network.modules():
-        if isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, 0.0, std)
-            continue
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(module.weight, 0.0, std)
-        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.weight is not None:
-            nn.init.normal_(module.weight, 1.0, std)
-        else:
-            continue
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 def _activated(channels: int, norm: str, activation: nn.Module) -> list[nn.Module]:

@@ -10,8 +10,7 @@ from torch import nn
 
 from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
-from adaptgan.networks.dcgan import start_small
-from adaptgan.networks.layers import pyramid
+from adaptgan.networks.layers import pyramid, start_small
 
 SLOPE = 0.2
 

@@ -109,3 +109,35 @@ def level_channels(base: int, levels: int, channels: int, capacity: int) -> list
         capacity: 16384 there: 16 channels at 1024 pixels.
     """
     return [max(1, min(channels, capacity // (base * 2**level))) for level in range(levels + 1)]
+
+
+def start_small(network: nn.Module, std: float = 0.02) -> None:
+    """All weights from N(0, std), BatchNorm's scales from N(1, std), biases 0 (Radford 2015, §4)."""
+    for module in network.modules():
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, 0.0, std)
+            continue
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, std)
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.weight is not None:
+            nn.init.normal_(module.weight, 1.0, std)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def projection(embedding_NF: torch.Tensor, features_NF: torch.Tensor) -> torch.Tensor:
+    """⟨e(y), φ(x)⟩ for each image, (N,) (Miyato & Koyama 2018, eq. 4)."""
+    return (embedding_NF * features_NF).sum(1)
+
+
+def as_map(flat_NP: torch.Tensor, base: tuple[int, int, int]) -> torch.Tensor:
+    """(N, H·W·C) -> (N, C, H, W), in the memory format of fast convolutions without a copy.
+
+    Args:
+        flat_NP: what a linear layer gave.
+        base: H, W and C.
+    """
+    map_NHWC: torch.Tensor = flat_NP.unflatten(1, base)
+    return map_NHWC.permute(0, 3, 1, 2)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
-from adaptgan.networks.dcgan import start_small
+from adaptgan.networks.layers import start_small
 from adaptgan.networks.normalization import Norm, normalization
 from adaptgan.networks.spectral import spectral_norm
 

@@ -12,7 +12,7 @@ from torch import nn
 from adaptgan.datainfo import DataInfo
 from adaptgan.networks.conditional import ClassBatchNorm, required
 from adaptgan.networks.labels import known_classes
-from adaptgan.networks.layers import pyramid
+from adaptgan.networks.layers import as_map, projection, pyramid
 from adaptgan.networks.residual import DownBlock, Layers, UpBlock, widths
 
 Positive = Annotated[int, Field(ge=1)]
@@ -123,19 +123,3 @@ class ResNetDiscriminator(nn.Module):
         if self.embedding is not None:
             logits_N = logits_N + projection(self.embedding(required(labels_N, "resnet_discriminator")), features_NF)
         return (logits_N, features_NF) if features else logits_N
-
-
-def projection(embedding_NF: torch.Tensor, features_NF: torch.Tensor) -> torch.Tensor:
-    """⟨e(y), φ(x)⟩ for each image, (N,) (Miyato & Koyama 2018, eq. 4)."""
-    return (embedding_NF * features_NF).sum(1)
-
-
-def as_map(flat_NP: torch.Tensor, base: tuple[int, int, int]) -> torch.Tensor:
-    """(N, H·W·C) -> (N, C, H, W), in the memory format of fast convolutions without a copy.
-
-    Args:
-        flat_NP: what a linear layer gave.
-        base: H, W and C.
-    """
-    map_NHWC: torch.Tensor = flat_NP.unflatten(1, base)
-    return map_NHWC.permute(0, 3, 1, 2)

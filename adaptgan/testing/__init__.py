@@ -39,6 +39,7 @@ _PUBLIC = {
     "check_validator": "validators",
     "tiny_batch": "data",
     "tiny_info": "data",
+    "tiny_side": "data",
 }
 
 __all__ = sorted(_PUBLIC)
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from adaptgan.testing.checks import check_plugin as check_plugin
     from adaptgan.testing.data import tiny_batch as tiny_batch
     from adaptgan.testing.data import tiny_info as tiny_info
+    from adaptgan.testing.data import tiny_side as tiny_side
     from adaptgan.testing.datasets import check_dataset as check_dataset
     from adaptgan.testing.exporters import check_exporter as check_exporter
     from adaptgan.testing.extractors import check_extractor as check_extractor

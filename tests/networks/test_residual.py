@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
+from adaptgan.networks.layers import as_map
 from adaptgan.networks.residual import DownBlock, DownConv2d, Layers, UpBlock, UpConv2d
-from adaptgan.networks.resnet import ResNetDiscriminator, ResNetGenerator, as_map
+from adaptgan.networks.resnet import ResNetDiscriminator, ResNetGenerator
 
 GREY = DataInfo(1, 32, 32, ("a", "b", "c"))
 WIDE = DataInfo(3, 24, 48, ("a", "b"))

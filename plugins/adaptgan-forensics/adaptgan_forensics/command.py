@@ -18,11 +18,21 @@ def command(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 256,
+    params: Annotated[
+        Path | None, typer.Option(help="Of the pipeline whose stage this is, to be tracked with it.")
+    ] = None,
 ) -> None:
     """Say of each image how probably it was generated; with labels, how well the detector tells."""
+    from adaptgan.stages.base import Stage
     from adaptgan_forensics.detect import detect
 
-    result = detect(model, data, out, calibrate=calibrate, device=device, batch_size=batch_size)
+    inputs = {"model": model, "data": data, "calibrate": calibrate}
+    stage = Stage.of_command("detect", params, {}, inputs, {"out": out})
+    with stage.running():
+        result = detect(model, data, out, calibrate=calibrate, device=device, batch_size=batch_size)
+        stage.results = {key: result[key] for key in ("images", "flagged", "temperature")}
+        stage.results |= {key: result["scores"][key] for key in ("auc", "accuracy", "ece") if result["scores"]}
+        stage.results |= {f"auc/{name}": scores["auc"] for name, scores in result["generators"].items() if scores}
     typer.echo(f"{out}: {result['images']} images, {result['flagged']:.1%} held to be generated")
     if result["scores"] is not None:
         typer.echo("  all: " + _line(result["scores"]))

@@ -15,18 +15,27 @@ from adaptgan_forensics.scores import fit_temperature, probabilities
 from pictures import generated_images, real_images
 from sklearn.metrics import roc_auc_score
 
-from adaptgan.cli.main import run
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.errors import AdaptganError, DataError
 from adaptgan.files import read_json
 from adaptgan.models import load_model
-from adaptgan.params import load
-from adaptgan.stages.ingest import ingest
-from adaptgan.stages.train import train
+
+Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def project(tmp_path: Path, write: Callable[..., Path]) -> Path:
+def stage(tmp_path: Path, adaptgan_cli: Cli) -> Callable[..., None]:
+    """`stage("ingest", "known", "--out", …)`: a stage of the project that succeeds."""
+
+    def run(*arguments: object) -> None:
+        code, _, errors = adaptgan_cli(*arguments, "--params", tmp_path / "params.yaml")
+        assert code == 0, errors
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path: Path, write: Callable[..., Path], stage: Callable[..., None]) -> Path:
     """Splits of real and generated images, and a detector that knows one of the two generators."""
     folders = {
         "real": write("real", real_images(240, 0), annotations=lambda i: {"sequence": f"s{i // 4}", "frame": i % 4}),
@@ -50,11 +59,11 @@ def project(tmp_path: Path, write: Callable[..., Path]) -> Path:
         "detector": {"method": method, "training": training},
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    loaded = load(tmp_path / "params.yaml")
-    ingest(loaded, "known", tmp_path / "train")
-    ingest(loaded, "known", tmp_path / "held", "validation")
-    ingest(loaded, "every", tmp_path / "test", "test")
-    train(loaded, "detector", source=tmp_path / "train", out=tmp_path / "detector", log=tmp_path / "log")
+    stage("ingest", "known", "--out", tmp_path / "train")
+    stage("ingest", "known", "--split", "validation", "--out", tmp_path / "held")
+    stage("ingest", "every", "--split", "test", "--out", tmp_path / "test")
+    given = ("--source", tmp_path / "train", "--trace", tmp_path / "log")
+    stage("train", "detector", *given, "--out", tmp_path / "detector")
     return tmp_path
 
 
@@ -68,11 +77,11 @@ def logits(model: Path, data: Path) -> np.ndarray:
     return found
 
 
-def test_the_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(project: Path, adaptgan_cli: Cli, adaptgan_scratch: Path) -> None:
     paths = {"model": "detector", "data": "test", "calibrate": "held", "out": "scores.json"}
-    with pytest.raises(SystemExit) as stop:
-        run(["detect", *(part for name, path in paths.items() for part in (f"--{name}", str(project / path)))])
-    assert not stop.value.code
+    given = [part for name, path in paths.items() for part in (f"--{name}", project / path)]
+    code, said, errors = adaptgan_cli("detect", *given)
+    assert code == 0, errors
     result = read_json(project / "scores.json")
     data, expected = ShardDataset(project / "test"), logits(project / "detector", project / "test")
     np.testing.assert_allclose([one["logit"] for one in result["records"]], expected, atol=1e-4)
@@ -93,8 +102,9 @@ def test_the_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert result["generators"]["pairs"]["auc"] > 0.95 > 0.7 > result["generators"]["same"]["auc"]
     assert result["calibration"]["after"]["nll"] <= result["calibration"]["before"]["nll"] + 0.02
     assert {"nll", "ece"} == result["scores"]["uncalibrated"].keys()
-    out = capsys.readouterr().out
-    assert "pairs: AUC" in out and "held to be generated" in out and "sequences: " in out
+    assert "pairs: AUC" in said and "held to be generated" in said and "sequences: " in said
+    tracked = read_json(adaptgan_scratch / "stages" / "detect.json")["results"]
+    assert tracked["auc"] == result["scores"]["auc"] and tracked["auc/pairs"] == result["generators"]["pairs"]["auc"]
 
 
 def test_frames_are_judged_together(project: Path) -> None:
@@ -119,7 +129,7 @@ def test_images_of_unknown_truth_are_scored_alone(project: Path) -> None:
     assert len(result["records"]) == 240 and result["flagged"] > 0.8
 
 
-def test_what_does_not_fit_is_named(project: Path, write: Callable[..., Path]) -> None:
+def test_what_does_not_fit_is_named(project: Path, write: Callable[..., Path], stage: Callable[..., None]) -> None:
     with pytest.raises(DataError, match="expected a data set with the classes real and generated"):
         detect(project / "detector", project / "test", project / "x.json", calibrate=project / "pairs")
     small = write("small", real_images(20, 0)[:, :8, :8])
@@ -127,8 +137,8 @@ def test_what_does_not_fit_is_named(project: Path, write: Callable[..., Path]) -
         detect(project / "detector", small, project / "x.json")
     labels = np.arange(40) % 2
     write("letters", real_images(40, 3), labels)
-    params = load(project / "params.yaml", ["detector.training.steps=1"])
-    train(params, "detector", source=project / "letters", out=project / "reader", log=project / "log2")
+    given = ("--set", "detector.training.steps=1", "--source", project / "letters", "--trace", project / "log2")
+    stage("train", "detector", *given, "--out", project / "reader")
     with pytest.raises(AdaptganError, match="this one has a, b"):
         detect(project / "reader", project / "test", project / "x.json")
     assert not (project / "x.json").exists()

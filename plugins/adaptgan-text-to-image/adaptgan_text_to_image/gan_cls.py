@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from adaptgan.components import nested
+from adaptgan import nested
 from adaptgan.data.batch import Batch
 from adaptgan.data.randomness import normal
 from adaptgan.methods.base import Losses, OptimizerOptions, Phase

@@ -12,9 +12,7 @@ from torch import nn
 from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
 from adaptgan.networks.conditional import EmbeddedBatchNorm
-from adaptgan.networks.dcgan import start_small
-from adaptgan.networks.layers import pyramid
-from adaptgan.networks.resnet import as_map, projection
+from adaptgan.networks.layers import as_map, projection, pyramid, start_small
 from adaptgan.networks.spectral import spectral_norm
 
 Positive = Annotated[int, Field(ge=1)]

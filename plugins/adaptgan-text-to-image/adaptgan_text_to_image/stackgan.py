@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from adaptgan.components import nested
+from adaptgan import nested
 from adaptgan.data.batch import Batch
 from adaptgan.data.randomness import normal
 from adaptgan.datainfo import DataInfo

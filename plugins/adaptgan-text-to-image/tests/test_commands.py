@@ -1,30 +1,26 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from adaptgan_text_to_image import grammar
 from adaptgan_text_to_image.grid import LINE, drawn
 from adaptgan_text_to_image.reading import judges, read_back
 from PIL import Image
 
 from adaptgan import DataInfo
-from adaptgan.cli.main import run
 from adaptgan.errors import DataError, ParamsError
+from adaptgan.files import read_json
 from adaptgan.models import save_model
-from adaptgan.params import load
 from adaptgan.plugins import components
-from adaptgan.stages.ingest import ingest
-from adaptgan.stages.synthesize import synthesize
-from adaptgan.stages.train import train
 
+Cli = Callable[..., tuple[int, str, str]]
 INFO = DataInfo(3, 32, 32, tuple(grammar.DIGITS))
 METHOD = {
     "name": "gan_cls",
@@ -33,14 +29,6 @@ METHOD = {
     "discriminator": {"name": "text_discriminator", "text": 8, "channels": 4},
 }
 CAPTIONS = ("a thick red seven on green", "on black, a fine white two")
-
-
-def cli(*arguments: object) -> int:
-    try:
-        run([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def saved(method: Any, folder: Path) -> Path:
@@ -58,37 +46,36 @@ def saved(method: Any, folder: Path) -> Path:
 
 
 @pytest.fixture
-def params(tmp_path: Path, adaptgan_scratch: Path) -> Any:
-    sections = {
-        "tracking": {"enabled": False},
-        "data": {"dataset": {"name": "captioned_digits", "count": 40}},
-        "captions": {"dataset": {"name": "captioned_digits", "count": 20, "images": False}},
-        "generator": {"method": METHOD, "training": {"steps": 2, "batch_size": 8, "validation": 0.2}},
-        "made": {"gate": []},
-    }
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(sections))
-    return load(path)
+def digits(adaptgan_ingest: Callable[..., Path]) -> Path:
+    """40 captioned digits."""
+    return adaptgan_ingest({"dataset": {"name": "captioned_digits", "count": 40}})
 
 
-def test_a_training_set_is_made_of_captions_alone(params: Any, tmp_path: Path) -> None:
+def test_a_training_set_is_made_of_captions_alone(
+    digits: Path,
+    adaptgan_ingest: Callable[..., Path],
+    adaptgan_run: Callable[..., Any],
+    adaptgan_cli: Cli,
+    tmp_path: Path,
+) -> None:
     from adaptgan import load_dataset
 
-    ingest(params, "data", tmp_path / "data", "train")
-    ingest(params, "captions", tmp_path / "captions", "test")
-    train(params, "generator", source=tmp_path / "data", out=tmp_path / "model", log=tmp_path / "log")
-    synthesize(params, "made", model=tmp_path / "model", source=tmp_path / "captions", out=tmp_path / "made")
-    captions, made = load_dataset(tmp_path / "captions"), load_dataset(tmp_path / "made")
+    folder = adaptgan_ingest({"dataset": {"name": "captioned_digits", "count": 20, "images": False}}, "test")
+    model = adaptgan_run(METHOD, source=digits, target=None, steps=2, validation=0.2).folder
+    (tmp_path / "params.yaml").write_text("tracking: {enabled: false}\nmade: {gate: []}\n")
+    given = ("--model", model, "--from", folder, "--params", tmp_path / "params.yaml")
+    assert adaptgan_cli("synthesize", "made", *given, "--out", tmp_path / "made")[0] == 0
+    captions, made = load_dataset(folder), load_dataset(tmp_path / "made")
     assert len(made) == 20 and made.labels_N.tolist() == captions.labels_N.tolist()
     assert made.annotations("caption") == captions.annotations("caption")
     assert not captions.images_NCHW.any() and made.images_NCHW.min() > 100  # untrained: grey
 
 
-def test_the_grid_has_a_row_for_each_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_grid_has_a_row_for_each_caption(tmp_path: Path, adaptgan_cli: Cli) -> None:
     model, out = saved(METHOD, tmp_path / "model"), tmp_path / "grid.png"
     options = [part for caption in CAPTIONS for part in ("--caption", caption)]
-    assert cli("caption-grid", model, *options, "--out", out, "--columns", 3) == 0
-    assert "2 captions, 3 images each" in capsys.readouterr().out
+    code, said, errors = adaptgan_cli("caption-grid", model, *options, "--out", out, "--columns", 3)
+    assert code == 0 and "2 captions, 3 images each" in said, errors
     picture = np.asarray(Image.open(out))
     assert picture.shape[0] == 2 * (LINE + 64 + 2) and picture.shape[2] == 3
     assert (picture[:LINE] < 128).any()  # the caption is written there
@@ -105,41 +92,45 @@ def test_a_column_has_one_noise_and_a_seed_another(tmp_path: Path) -> None:
     assert not np.array_equal(images, drawn(model, [CAPTIONS[0], CAPTIONS[0]], 3, 1))
 
 
-def test_what_the_grid_cannot_draw_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_grid_cannot_draw_is_told(tmp_path: Path, adaptgan_cli: Cli) -> None:
     model, other = saved(METHOD, tmp_path / "model"), saved("supervised", tmp_path / "other")
-    assert cli("caption-grid", model, "--caption", "a rad seven", "--out", tmp_path / "grid.png") == 1
-    assert "unknown word 'rad'. Did you mean 'red'" in capsys.readouterr().err
-    assert cli("caption-grid", model, "--caption", CAPTIONS[0], "--out", tmp_path / "grid.jpg") == 2
-    assert "must end in .png" in capsys.readouterr().err
-    assert cli("caption-grid", other, "--caption", CAPTIONS[0], "--out", tmp_path / "grid.png") == 2
-    assert "'supervised' makes no images of captions" in capsys.readouterr().err
+    for folder, caption, name, status, message in (
+        (model, "a rad seven", "grid.png", 1, "unknown word 'rad'. Did you mean 'red'"),
+        (model, CAPTIONS[0], "grid.jpg", 2, "must end in .png"),
+        (other, CAPTIONS[0], "grid.png", 2, "'supervised' makes no images of captions"),
+    ):
+        code, _, errors = adaptgan_cli("caption-grid", folder, "--caption", caption, "--out", tmp_path / name)
+        assert code == status and message in errors
     assert not (tmp_path / "grid.png").exists()
 
 
-def test_attributes_are_read_back(params: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attributes_are_read_back(
+    digits: Path, adaptgan_cli: Cli, adaptgan_scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With readers that say one thing of every image, shares are those of that thing in the captions."""
     from adaptgan import load_dataset
     from adaptgan.stages.inference import Reader
 
-    ingest(params, "data", tmp_path / "data", "train")
     model = saved("supervised", tmp_path / "judge")
     monkeypatch.setattr(Reader, "predictions", lambda self, images: np.arange(len(images)) % 10 // 5 * 5)
-    shares = read_back(tmp_path / "data", judges([f"digit={model}"]), tmp_path / "shares.json")
-    assert shares == {"images": 40, "attributes": {"digit": 0.2}, "all": 0.2}  # digits take turns: 0 and 5 are right
-    assert json.loads((tmp_path / "shares.json").read_text()) == shares
-    assert load_dataset(tmp_path / "data").labels_N[:10].tolist() == list(range(10))
+    shares = tmp_path / "shares.json"
+    code, said, errors = adaptgan_cli("read-back", digits, "--judge", f"digit={model}", "--out", shares)
+    assert code == 0 and "of 40 images" in said, errors
+    # Digits take turns: 0 and 5 are right.
+    assert read_json(shares) == {"images": 40, "attributes": {"digit": 0.2}, "all": 0.2}
+    assert load_dataset(digits).labels_N[:10].tolist() == list(range(10))
+    assert read_json(adaptgan_scratch / "stages" / "read-back.json")["results"] == {"digit": 0.2, "all": 0.2}
 
 
-def test_what_cannot_be_read_back_is_told(params: Any, tmp_path: Path) -> None:
-    ingest(params, "data", tmp_path / "data", "train")
+def test_what_cannot_be_read_back_is_told(digits: Path, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="ATTRIBUTE=MODEL"):
         judges(["models/judge"])
     with pytest.raises(ParamsError, match="given already"):
         judges(["digit=a", "digit=b"])
     with pytest.raises(DataError, match=r"has colour .*Train it with `label: colour`"):
-        read_back(tmp_path / "data", {"colour": saved("supervised", tmp_path / "judge")})
+        read_back(digits, {"colour": saved("supervised", tmp_path / "judge")})
     with pytest.raises(ParamsError, match="no classifier"):
-        read_back(tmp_path / "data", {"digit": saved(METHOD, tmp_path / "model")})
+        read_back(digits, {"digit": saved(METHOD, tmp_path / "model")})
 
 
 def test_commands_are_shown_without_torch() -> None:
@@ -152,7 +143,6 @@ def test_commands_are_shown_without_torch() -> None:
     assert shown.returncode == 0 and "A row of images of this" in shown.stdout
 
 
-def test_commands_are_known_to_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli("--help") == 0
-    shown = capsys.readouterr().out
-    assert "caption-grid" in shown and "read-back" in shown
+def test_commands_are_known_to_the_command_line(adaptgan_cli: Cli) -> None:
+    code, shown, _ = adaptgan_cli("--help")
+    assert code == 0 and "caption-grid" in shown and "read-back" in shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -11,8 +11,9 @@ from torch import nn
 
 from adaptgan.datainfo import DataInfo
 from adaptgan.networks.normalization import Norm
-from adaptgan.networks.patchgan import PatchGANDiscriminator
-from adaptgan.networks.translation import Positive, UNetTranslator, Upsampling
+from adaptgan.plugins import components
+
+Positive = Annotated[int, Field(ge=1)]
 
 
 class FrameGenerator(nn.Module):
@@ -33,13 +34,14 @@ class FrameGenerator(nn.Module):
         data: DataInfo,
         channels: Positive = 64,
         depth: Annotated[int, Field(ge=2)] | None = None,
-        upsampling: Upsampling = "resize",
+        upsampling: Literal["transposed", "resize"] = "resize",
         norm: Norm = "instance",
     ) -> None:
         super().__init__()
         self.channels = data.paired or data.channels
         seen = replace(data, channels=data.channels + self.channels, paired=self.channels)
-        self.unet = UNetTranslator(seen, channels, depth, 0.0, upsampling, norm)
+        options = {"channels": channels, "depth": depth, "dropout": 0.0, "upsampling": upsampling, "norm": norm}
+        self.unet = components().build("network", {"name": "unet_translator", **options}, "frame_generator", [seen])
 
     def forward(self, poses_NCHW: torch.Tensor, before_NCHW: torch.Tensor | None = None) -> torch.Tensor:
         """Frames in [-1, 1].
@@ -55,7 +57,7 @@ class FrameGenerator(nn.Module):
         return frames_NCHW
 
 
-class FrameDiscriminator(PatchGANDiscriminator):
+class FrameDiscriminator(nn.Module):
     """D(x_{t−1}, x_t, y_{t−1}, y_t), concatenated by channels: (N, 2 (C + C'), H, W) -> logits of patches (N, h, w).
 
     With `frames: 1` it judges single frames, D(x, y), as pix2pix does: what temporal smoothing is measured against.
@@ -81,5 +83,19 @@ class FrameDiscriminator(PatchGANDiscriminator):
         scales: Positive = 1,
     ) -> None:
         seen = replace(data, channels=frames * data.channels, paired=frames * (data.paired or data.channels))
-        super().__init__(seen, channels, depth, norm, spectral_normalization, conditional=True, scales=scales)
+        super().__init__()
         self.frames = frames
+        options = {
+            "channels": channels,
+            "depth": depth,
+            "norm": norm,
+            "spectral_normalization": spectral_normalization,
+            "conditional": True,
+            "scales": scales,
+        }
+        patchgan = {"name": "patchgan_discriminator", **options}
+        self.patches = components().build("network", patchgan, "frame_discriminator", [seen])
+
+    def forward(self, seen_NCHW: torch.Tensor, features: bool = False) -> Any:
+        """Logits of the patches, and with `features` the hidden maps, as `patchgan_discriminator` gives them."""
+        return self.patches(seen_NCHW, features)

@@ -16,8 +16,8 @@ from adaptgan.datainfo import DataInfo
 from adaptgan.errors import ParamsError
 from adaptgan.methods.base import Losses
 from adaptgan.methods.generative import reports_gradient, watch
-from adaptgan.methods.pix2pix import mean_over, per_scale
 from adaptgan.objectives.adversarial import Adversarial
+from adaptgan.objectives.scales import mean_over, per_scale
 from adaptgan.training.ema import EMA
 from adaptgan_video.fomm import flat
 

@@ -10,8 +10,7 @@ from adaptgan import load_model
 from adaptgan.errors import ParamsError
 from adaptgan.models import save_model
 from adaptgan.plugins import components
-from adaptgan.testing import check_method, tiny_info
-from adaptgan.testing.data import tiny_side
+from adaptgan.testing import check_method, tiny_info, tiny_side
 
 INFO = tiny_info(channels=3, size=16)
 TINY: dict[str, Any] = {

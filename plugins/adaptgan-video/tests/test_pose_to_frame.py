@@ -9,8 +9,7 @@ from adaptgan_video.pose_to_frame import PoseToFrame
 from adaptgan.data.batch import Batch
 from adaptgan.errors import ParamsError
 from adaptgan.plugins import components
-from adaptgan.testing import check_method, check_network, tiny_info
-from adaptgan.testing.data import tiny_side
+from adaptgan.testing import check_method, check_network, tiny_info, tiny_side
 
 INFO = tiny_info(channels=3, size=16, paired=1)
 TINY: dict[str, Any] = {

@@ -56,7 +56,7 @@ def test_reconstruction_counts_all_frames_but_the_first(ingested: Ingest) -> Non
 
 
 def test_tracking_is_a_linear_regressions(ingested: Ingest) -> None:
-    train, test = Videos(ingested("train", sequences=10)), Videos(ingested("test", "test"))
+    train, test = Videos(ingested("train", sequences=10)), Videos(ingested("test"))
 
     def data(videos: Videos) -> tuple[np.ndarray, np.ndarray]:
         images = videos.data.images_NCHW.astype(np.float64) / 127.5 - 1
@@ -93,9 +93,9 @@ def test_videos_are_in_order_of_their_frames(ingested: Ingest) -> None:
 
 def test_joints_of_two_kinds_cannot_be_compared(ingested: Ingest) -> None:
     with pytest.raises(DataError, match=r"\[5, 11\] keypoints"):
-        Videos(ingested("both", kind="both")).joints()
+        Videos(ingested(kind="both")).joints()
 
 
 def test_videos_of_one_frame_leave_nothing_to_measure(ingested: Ingest) -> None:
     with pytest.raises(DataError, match="two frames or more"):
-        scores.reconstruction(Still(), Videos(ingested("short", frames=1)))
+        scores.reconstruction(Still(), Videos(ingested(frames=1)))
