@@ -47,8 +47,10 @@ def bench() -> Iterator[ModuleType]:
     spec = importlib.util.spec_from_file_location("bench_cyclegan", BENCH)
     assert spec and spec.loader
     module = sys.modules["bench_cyclegan"] = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(BENCH.parent))  # as for a script: the textbook lies beside it
     spec.loader.exec_module(module)
     yield module
+    sys.path.remove(str(BENCH.parent))
     del sys.modules["bench_cyclegan"]
 
 
