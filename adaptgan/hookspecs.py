@@ -99,8 +99,8 @@ def adaptgan_register_commands(app: typer.Typer) -> None:
 def adaptgan_before_stage(stage: Stage) -> None:
     """A stage starts; `stage` tells its name, its section's resolved params, its inputs and outputs.
 
-    Called: by `ingest`, `train`, `synthesize`, `evaluate`, `realism`, `fidelity` and `report`, when params and inputs
-        are checked and no output is written yet.
+    Called: by `ingest`, `train`, `synthesize`, `evaluate`, `realism`, `fidelity` and `report`, and by plugins'
+        commands that are stages, when params and inputs are checked and no output is written yet.
     Ranks: 0
     Care: what it takes is not part of `stage.seconds`.
     Errors: with `must_succeed` the stage is not begun; `adaptgan_on_stage_error` is not called.
