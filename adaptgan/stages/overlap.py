@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from adaptgan.data.records import Record
-from adaptgan.errors import Interrupted
 from adaptgan.stages.stopping import LOOK, check
 
 Unfinished = Callable[[], list[tuple[Record, str]]]
@@ -141,6 +140,7 @@ class Behind(Generic[T, R]):
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="adaptgan-finishes")
         self._futures: Channel[Future[T]] = Channel(threads + AHEAD)
         self._thread = threading.Thread(target=self._run, name="adaptgan-writes", daemon=True)
+        self._over = threading.Event()  # asked in place of the thread: see stopping.py on `Thread.join`
         self._error: BaseException | None = None
 
     def __enter__(self) -> Behind[T, R]:
@@ -157,22 +157,22 @@ class Behind(Generic[T, R]):
         try:
             if error is None:
                 self._consume_the_rest()
-        except Interrupted as stopped:
+        except BaseException as stopped:
             error = stopped
             raise
         finally:
             if error is not None:
                 self._give_up()
                 self._futures.end(Dropped())
-                self._thread.join()
+            self._over.wait()
+            self._thread.join()
             self._pool.shutdown(wait=True, cancel_futures=True)
         if error is None and self._error is not None:
             raise self._error
 
     def _consume_the_rest(self) -> None:
         self._futures.end()
-        while self._thread.is_alive():
-            self._thread.join(LOOK)
+        while not self._over.wait(LOOK):
             check()
 
     def _run(self) -> None:
@@ -182,6 +182,7 @@ class Behind(Generic[T, R]):
             self._error = error
         finally:
             self._futures.refuse()
+            self._over.set()
 
 
 class Dropped(Exception):
