@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from textbook_cyclegan import Draw, Textbook, discriminator, generator, same_weights
+from textbook.cyclegan import Draw, Textbook, discriminator, generator, same_weights
 from torch import nn
 
 from adaptgan.data.batch import Batch, Side

@@ -1,4 +1,4 @@
-"""CycleGAN as the authors' code and tutorials have it: what `bench/cyclegan.py` measures ours against."""
+"""CycleGAN as the authors' code and tutorials have it: what the bench of that name measures ours against."""
 
 from __future__ import annotations
 
