@@ -32,15 +32,17 @@ def command(
         result = detect(model, data, out, calibrate=calibrate, device=device, batch_size=batch_size)
         stage.results = {key: result[key] for key in ("images", "flagged", "temperature")}
         stage.results |= {key: result["scores"][key] for key in ("auc", "accuracy", "ece") if result["scores"]}
-        stage.results |= {f"auc/{name}": scores["auc"] for name, scores in result["generators"].items() if scores}
+        stage.results |= {f"auc/{name}": scores["auc"] for name, scores in result["generators"].items()}
     typer.echo(f"{out}: {result['images']} images, {result['flagged']:.1%} held to be generated")
     if result["scores"] is not None:
         typer.echo("  all: " + _line(result["scores"]))
     for name, scores in result["generators"].items():
         typer.echo(f"  {name}: " + _line(scores))
     if (sequences := result["sequences"]) is not None:
-        found = "" if sequences["auc"] is None else f", AUC {sequences['auc']:.3f}"
-        typer.echo(f"  sequences: {len(sequences['records'])}{found}")
+        found = "" if sequences["scores"] is None else ": " + _line(sequences["scores"])
+        typer.echo(f"  {len(sequences['records'])} sequences{found}")
+        for name, scores in sequences["generators"].items():
+            typer.echo(f"  {name}, sequences: " + _line(scores))
 
 
 def _line(scores: dict[str, float]) -> str:

@@ -28,7 +28,9 @@ class RealAndGenerated:
     Of a record its image and its open annotations are kept; what it was labelled is not. Its provenance tells the
     `generator` (null: real), the `folder` and the `record` in it. Which split a record is in is decided by a hash of
     its key, whatever the seed; frames of a sequence (annotation `sequence`) stay together, those of sequences of one
-    name in several data sets too, which are told apart by the data set's name before theirs.
+    name in several data sets too, which are told apart by the data set's name before theirs: a video made after a real
+    one, which kept its name, stays with it. Whose still image was set in motion is not looked at: keep those people out
+    of `real`, or give learning and test folders of their own (`test: 0`, `test: 1`).
 
     Both classes should have come the same way: what was once a JPEG, or was resized on one side alone, is told apart by
     that. Sizes and modes may differ here; the section's `size` and `mode` make them alike.
@@ -36,7 +38,7 @@ class RealAndGenerated:
     Args:
         real: data set folder of real images; its labels stay closed.
         generated: data set folders by the name of what made them, such as `{dcgan: data/made/dcgan}`.
-        test: share of `--split test`: for numbers.
+        test: share of `--split test`: for numbers; 1 where no record of these folders is to be learned from.
         validation: share of `--split validation`: for `adaptgan detect --calibrate`.
         balance: what is made equal by leaving some out: `classes`, as many real images as generated ones, and of each
             generator as many; `sets`, as many real images as of each generator, to hold each against them; `none`.
@@ -50,7 +52,7 @@ class RealAndGenerated:
         self,
         real: str,
         generated: dict[str, str],
-        test: Annotated[float, Field(ge=0, lt=1)] = 0.25,
+        test: Annotated[float, Field(ge=0, le=1)] = 0.25,
         validation: Annotated[float, Field(ge=0, lt=1)] = 0.15,
         balance: Literal["classes", "sets", "none"] = "classes",
         noise: Annotated[float, Field(ge=0)] = 0.0,
@@ -60,8 +62,8 @@ class RealAndGenerated:
                 "real_and_generated: `generated` names folders of generated images, such as {dcgan: data/made/dcgan}, "
                 f"and no generator is called {REAL!r}; found {generated}."
             )
-        if test + validation >= 1:
-            raise DataError(f"real_and_generated: `test` {test} and `validation` {validation} leave nothing to train.")
+        if test + validation > 1:
+            raise DataError(f"real_and_generated: `test` {test} and `validation` {validation} are more than there is.")
         self.folders = {REAL: Path(real)} | {name: Path(folder) for name, folder in generated.items()}
         self.shares = {"test": test, "validation": validation}
         self.balance, self.noise = balance, noise

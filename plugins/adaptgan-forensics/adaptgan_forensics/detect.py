@@ -17,7 +17,7 @@ from adaptgan.metrics.inference import in_batches
 from adaptgan.models import load_model
 from adaptgan.training.devices import pick_device
 from adaptgan_forensics.dataset import CLASSES, GENERATED, REAL
-from adaptgan_forensics.scores import auc, calibration_error, cross_entropy, fit_temperature, probabilities, summary
+from adaptgan_forensics.scores import calibration_error, cross_entropy, fit_temperature, probabilities, summary
 
 
 def detect(
@@ -43,9 +43,9 @@ def detect(
         What `out` holds. `images`; `flagged`, the share with P(generated) > ½; `temperature`, and `calibration`, the
         numbers of `calibrate` before and after; `scores`, of all images where the truth is known, `auc`, `accuracy`,
         `nll` and `ece` before and after calibration (`uncalibrated`); `generators`, the same of each one's images
-        against all real ones; `sequences`, where records tell the `sequence` whose frame they are: `key`, `frames`,
-        and the probability of the mean of their logits, with an `auc` over sequences; `records`: `key`, `logit`
-        (log-odds before calibration) and `probability`.
+        against all real ones; `sequences`, where records tell the `sequence` whose frame they are: `scores` and
+        `generators` of whole sequences, by the mean of their frames' logits, and `records` of each one's `key`,
+        `frames` and `probability`; `records`: `key`, `logit` (log-odds before calibration) and `probability`.
 
     Raises:
         AdaptganError: the model is no such classifier, or the images are of another shape.
@@ -73,6 +73,7 @@ def detect(
     p_N = probabilities(logits_N, temperature)
     labels_N = _truth(images)
     contents = list(images.reader.contents())
+    makers = [(content.get("provenance") or {}).get("generator") for content in contents]
     result: dict[str, Any] = {
         "model": str(model),
         "fingerprint": detector.card.get("fingerprint", ""),
@@ -83,8 +84,8 @@ def detect(
         "temperature": temperature,
         "calibration": calibration,
         "scores": _scores(logits_N, labels_N, temperature),
-        "generators": _generators(logits_N, labels_N, temperature, contents),
-        "sequences": _sequences(logits_N, labels_N, temperature, contents),
+        "generators": _generators(logits_N, labels_N, temperature, makers),
+        "sequences": _sequences(logits_N, labels_N, temperature, makers, contents),
         "records": [
             {"key": key, "logit": round(float(logit), 6), "probability": round(float(p), 6)}
             for key, logit, p in zip(images.keys, logits_N, p_N, strict=True)
@@ -135,21 +136,25 @@ def _scores(logits_N: np.ndarray, labels_N: np.ndarray | None, temperature: floa
 
 
 def _generators(
-    logits_N: np.ndarray, labels_N: np.ndarray | None, temperature: float, contents: list[dict[str, Any]]
+    logits_N: np.ndarray, labels_N: np.ndarray | None, temperature: float, makers: list[str | None]
 ) -> dict[str, Any]:
-    """Each generator's images against all real ones, by the name that their provenance tells."""
+    """What each generator made against all that is real; nothing where nothing is."""
     if labels_N is None:
         return {}
-    names = [(content.get("provenance") or {}).get("generator") for content in contents]
     found: dict[str, Any] = {}
-    for name in dict.fromkeys(name for name, label in zip(names, labels_N, strict=True) if label and name):
-        rows = (labels_N == 0) | (np.array([other == name for other in names]) & (labels_N == 1))
-        found[name] = _scores(logits_N[rows], labels_N[rows], temperature)
+    for name in dict.fromkeys(name for name, label in zip(makers, labels_N, strict=True) if label and name):
+        rows = (labels_N == 0) | (np.array([other == name for other in makers]) & (labels_N == 1))
+        if (scores := _scores(logits_N[rows], labels_N[rows], temperature)) is not None:
+            found[name] = scores
     return found
 
 
 def _sequences(
-    logits_N: np.ndarray, labels_N: np.ndarray | None, temperature: float, contents: list[dict[str, Any]]
+    logits_N: np.ndarray,
+    labels_N: np.ndarray | None,
+    temperature: float,
+    makers: list[str | None],
+    contents: list[dict[str, Any]],
 ) -> dict[str, Any] | None:
     """Frames taken together: the mean of their logits. A sum would count each frame as new evidence; it is not."""
     frames: dict[str, list[int]] = {}
@@ -158,12 +163,14 @@ def _sequences(
             frames.setdefault(str(name), []).append(number)
     if not frames:
         return None
-    means = np.array([logits_N[numbers].mean() for numbers in frames.values()])
-    truths = None if labels_N is None else np.array([labels_N[numbers[0]] for numbers in frames.values()])
+    means_S = np.array([logits_N[numbers].mean() for numbers in frames.values()])
+    first = [numbers[0] for numbers in frames.values()]
+    labels_S = None if labels_N is None else labels_N[first]
     return {
-        "auc": auc(means, truths) if truths is not None and len(np.unique(truths)) == 2 else None,
+        "scores": _scores(means_S, labels_S, temperature),
+        "generators": _generators(means_S, labels_S, temperature, [makers[number] for number in first]),
         "records": [
             {"key": name, "frames": len(numbers), "probability": round(float(p), 6)}
-            for (name, numbers), p in zip(frames.items(), probabilities(means, temperature), strict=True)
+            for (name, numbers), p in zip(frames.items(), probabilities(means_S, temperature), strict=True)
         ],
     }

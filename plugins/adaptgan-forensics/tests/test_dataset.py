@@ -101,12 +101,20 @@ def test_frames_of_a_sequence_stay_together(write: Callable[..., Path]) -> None:
     assert len(places) == 20
 
 
+def test_folders_that_only_test(sets: dict[str, Path]) -> None:
+    whole = source(sets, test=1.0, validation=0.0, balance="none")
+    assert len(list(whole.records("test", 0))) == 180
+    for split in ("train", "validation"):
+        with pytest.raises(DataError, match=f"none of its records is in the split '{split}'"):
+            whole.records(split, 0)
+
+
 def test_what_makes_no_sense_is_refused(sets: dict[str, Path], write: Callable[..., Path]) -> None:
     with pytest.raises(DataError, match="no generator is called 'real'"):
         RealAndGenerated("x", {"real": "y"})
     with pytest.raises(DataError, match="names folders of generated images"):
         RealAndGenerated("x", {})
-    with pytest.raises(DataError, match=r"0.5 and `validation` 0.5 leave nothing"):
-        RealAndGenerated("x", {"gan": "y"}, test=0.5, validation=0.5)
+    with pytest.raises(DataError, match=r"0.6 and `validation` 0.5 are more than there is"):
+        RealAndGenerated("x", {"gan": "y"}, test=0.6, validation=0.5)
     with pytest.raises(DataError, match="none of its records is in the split 'test'"):
         source(sets, test=0.0).records("test", 0)

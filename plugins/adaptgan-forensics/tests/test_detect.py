@@ -13,7 +13,7 @@ import yaml
 from adaptgan_forensics.detect import detect
 from adaptgan_forensics.scores import fit_temperature, probabilities
 from pictures import generated_images, real_images
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.errors import AdaptganError, DataError
@@ -102,7 +102,7 @@ def test_the_command(project: Path, adaptgan_cli: Cli, adaptgan_scratch: Path) -
     assert result["generators"]["pairs"]["auc"] > 0.95 > 0.7 > result["generators"]["same"]["auc"]
     assert result["calibration"]["after"]["nll"] <= result["calibration"]["before"]["nll"] + 0.02
     assert {"nll", "ece"} == result["scores"]["uncalibrated"].keys()
-    assert "pairs: AUC" in said and "held to be generated" in said and "sequences: " in said
+    assert "pairs: AUC" in said and "held to be generated" in said and " sequences" in said
     tracked = read_json(adaptgan_scratch / "stages" / "detect.json")["results"]
     assert tracked["auc"] == result["scores"]["auc"] and tracked["auc/pairs"] == result["generators"]["pairs"]["auc"]
 
@@ -120,7 +120,71 @@ def test_frames_are_judged_together(project: Path) -> None:
     for name, values in members.items():
         assert found[name]["frames"] == len(values)
         assert found[name]["probability"] == pytest.approx(1 / (1 + np.exp(-np.mean(values))), abs=1e-4)
-    assert result["sequences"]["auc"] is None  # all of them are real
+    assert result["sequences"]["scores"] is None and result["sequences"]["generators"] == {}  # all of them are real
+
+
+def test_sequences_of_every_generator(
+    project: Path, write: Callable[..., Path], stage: Callable[..., None], adaptgan_cli: Cli
+) -> None:
+    """Videos whose frames are hard to tell: each generator's against the real ones, by the mean of their logits."""
+
+    def frame(i: int) -> dict[str, Any]:
+        return {"sequence": f"walk{i // 10}", "frame": i % 10}
+
+    made = generated_images(200, 5)
+    mixed = np.where((np.arange(200) % 3 == 0)[:, None, None], made, real_images(200, 6))  # a third of the frames tell
+    videos = {"half": mixed, "same": real_images(200, 7)}
+    generated = {name: str(write(f"{name}_videos", images, annotations=frame)) for name, images in videos.items()}
+    real = write("real_videos", real_images(200, 8), annotations=frame)
+    dataset = {"name": "real_and_generated", "real": str(real), "generated": generated, "balance": "none"}
+    dataset |= {"test": 1.0, "validation": 0.0}
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    (project / "params.yaml").write_text(yaml.safe_dump(params | {"videos": {"dataset": dataset}}))
+    stage("ingest", "videos", "--split", "test", "--out", project / "videos")
+    paths = {"model": "detector", "data": "videos", "calibrate": "held", "out": "scores.json"}
+    code, said, errors = adaptgan_cli(
+        "detect", *(x for name, path in paths.items() for x in (f"--{name}", project / path))
+    )
+    assert code == 0, errors
+    result = read_json(project / "scores.json")
+
+    expected = logits(project / "detector", project / "videos")
+    data = ShardDataset(project / "videos")
+    names = np.array([content["annotations"]["sequence"] for content in data.reader.contents()])
+    of = sorted(set(names))
+    assert len(of) == 60 and {one["frames"] for one in result["sequences"]["records"]} == {10}
+    means = np.array([expected[names == name].mean() for name in of])
+    for name in videos:
+        rows = [number for number, one in enumerate(of) if one.startswith((f"{name}/", "real/"))]
+        truth = np.array([of[number].startswith(f"{name}/") for number in rows])
+        found = result["sequences"]["generators"][name]
+        assert found["auc"] == pytest.approx(roc_auc_score(truth, means[rows]), abs=1e-6)
+        p = probabilities(means[rows], result["temperature"])
+        assert found["nll"] == pytest.approx(log_loss(truth, p), abs=1e-4)
+        before = log_loss(truth, probabilities(means[rows]))
+        assert found["uncalibrated"]["nll"] == pytest.approx(before, abs=1e-4)
+    truth = np.array([not one.startswith("real/") for one in of])
+    assert result["sequences"]["scores"]["auc"] == pytest.approx(roc_auc_score(truth, means), abs=1e-6)
+    assert result["generators"]["half"]["auc"] < 0.8 < 0.95 < result["sequences"]["generators"]["half"]["auc"]
+    assert "60 sequences: AUC" in said and "half, sequences: AUC" in said
+
+
+def test_generated_images_alone(project: Path, write: Callable[..., Path], adaptgan_cli: Cli) -> None:
+    """Labels that are all `generated` leave nothing to hold them against; that was a traceback."""
+    alone = write(
+        "alone",
+        generated_images(6, 9),
+        np.ones(6),
+        classes=("real", "generated"),
+        annotations=lambda i: {"sequence": "walk", "frame": i},
+        provenance=lambda i: {"generator": "pairs"},
+    )
+    given = ("--model", project / "detector", "--data", alone, "--out", project / "scores.json")
+    code, said, errors = adaptgan_cli("detect", *given)
+    assert code == 0, errors
+    result = read_json(project / "scores.json")
+    assert result["scores"] is None and result["generators"] == {} and result["sequences"]["scores"] is None
+    assert "6 images" in said and "1 sequences" in said
 
 
 def test_images_of_unknown_truth_are_scored_alone(project: Path) -> None:
