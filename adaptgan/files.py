@@ -28,15 +28,17 @@ def staged(out: Path) -> Iterator[Path]:
     folder = out.parent / f".{out.name}.{os.getpid()}.tmp"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    old = out.parent / f".{out.name}.{os.getpid()}.old"
     try:
         yield folder
-        old = out.parent / f".{out.name}.{os.getpid()}.old"
         if out.exists():
             out.rename(old)
         folder.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
     finally:
+        if old.exists() and not out.exists():  # stopped between the two
+            old.rename(out)
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
