@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import Any
 
 from adaptgan.reporting.formats import NOTHING, number
 
@@ -30,6 +31,11 @@ def mean_std(values: Iterable[float | None]) -> dict[str, float | None]:
     """`mean` and `std` for a results file; both None when no number is known."""
     found = spread(values)
     return {"mean": found.mean if found else None, "std": found.sd if found else None}
+
+
+def summary(values: Sequence[float | None]) -> dict[str, Any]:
+    """`mean`, `std` and the `values` themselves, seed by seed, for a results file."""
+    return {**mean_std(values), "values": list(values)}
 
 
 def plus_minus(mean: float | None, sd: float | None, digits: int = 1, factor: float = 1.0) -> str:

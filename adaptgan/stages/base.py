@@ -68,8 +68,7 @@ class Stage:
         reads, writes = (
             {role: path for role, path in (paths or {}).items() if path is not None} for paths in (inputs, outputs)
         )
-        plain = {key: str(value) if isinstance(value, Path) else value for key, value in (options or {}).items()}
-        return cls(name, "", plain, reads, writes, seed=pipeline.seed, tracking=pipeline.tracking)
+        return cls(name, "", dict(options or {}), reads, writes, seed=pipeline.seed, tracking=pipeline.tracking)
 
     @property
     def title(self) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from adaptgan.files import read_json, write_atomic, write_json
-from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.metrics.spread import plus_minus, summary
 
 SPACE = "model"
 COLUMNS = {
@@ -63,11 +63,6 @@ def collect(seeds: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
         rows[name] = row
     order = sorted(rows, key=lambda name: rows[name]["fid"]["mean"])
     return {"images": seeds[0]["about"]["real"]["images"], "rows": {name: rows[name] for name in order}}
-
-
-def summary(values: list[float]) -> dict[str, Any]:
-    """Mean and standard deviation (of a sample) over seeds."""
-    return {**mean_std(values), "values": values}
 
 
 def table(results: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptgan.files import read_json
-from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.metrics.spread import plus_minus, summary
 from adaptgan.reporting.results import write_results
 
 TRANSLATORS = ("cyclegan", "cut", "pixel_da", "class_translator")
@@ -104,11 +104,6 @@ def seconds(folder: Path, section: str) -> float:
 def mean(rows: list[dict[str, float | None]], key: str) -> float:
     """Over seeds."""
     return float(summary([row[key] for row in rows])["mean"] or 0.0)
-
-
-def summary(values: list[float | None]) -> dict[str, Any]:
-    """Mean and standard deviation (of a sample) over the seeds that have it."""
-    return {**mean_std(values), "values": values}
 
 
 def table(results: dict[str, Any]) -> str:

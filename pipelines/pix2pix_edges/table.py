@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptgan.files import read_json
-from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.metrics.spread import mean_std, plus_minus, summary
 from adaptgan.reporting.results import write_results
 
 COLUMNS = {
@@ -47,11 +47,6 @@ def collect(fidelity: Path, runs: Path) -> dict[str, Any]:
             for name in BASELINES
         },
     }
-
-
-def summary(values: list[float]) -> dict[str, Any]:
-    """Mean and standard deviation (of a sample) over seeds."""
-    return {**mean_std(values), "values": values}
 
 
 def table(results: dict[str, Any]) -> str:

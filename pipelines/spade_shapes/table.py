@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from adaptgan.data.dataset import ShardDataset
 from adaptgan.data.images import to_uint8
 from adaptgan.files import read_json, write_atomic, write_json
-from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.metrics.spread import plus_minus, summary
 from adaptgan.networks.labels import painted
 
 METHODS = ("painted", "regression", "spade")
@@ -76,10 +76,7 @@ def collect(reports: Path) -> dict[str, Any]:
                     note(TRUE, name, rows["truth"][name])
                     note(TRUE, f"taught_{name}", rows["truth"][name])
     return {
-        "rows": {
-            row: {name: {**mean_std(values), "values": values} for name, values in numbers.items()}
-            for row, numbers in found.items()
-        }
+        "rows": {row: {name: summary(values) for name, values in numbers.items()} for row, numbers in found.items()}
     }
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from adaptgan.metrics.spread import mean_std, plus_minus, spread
+from adaptgan.metrics.spread import mean_std, plus_minus, spread, summary
 
 
 def test_spread() -> None:
@@ -28,6 +28,7 @@ def test_for_a_results_file() -> None:
     assert found["std"] == pytest.approx(np.std(values, ddof=1))
     assert mean_std([8]) == {"mean": 8.0, "std": None}
     assert mean_std([]) == mean_std([None]) == {"mean": None, "std": None}
+    assert summary((2.0, None, 4.0)) == {"mean": 3.0, "std": pytest.approx(2**0.5), "values": [2.0, None, 4.0]}
 
 
 @pytest.mark.parametrize(

@@ -83,5 +83,5 @@ def test_wrong_params_are_told_before_anything_begins(witness: Witness, adaptgan
 
 
 def test_roles_that_are_not_given_are_left_out() -> None:
-    stage = Stage.of_command("x", options={"a": Path("b")}, inputs={"model": Path("m"), "truth": None})
-    assert stage.inputs == {"model": Path("m")} and stage.outputs == {} and stage.params == {"a": "b"}
+    stage = Stage.of_command("x", options={"a": 1}, inputs={"model": Path("m"), "truth": None})
+    assert stage.inputs == {"model": Path("m")} and stage.outputs == {} and stage.params == {"a": 1}

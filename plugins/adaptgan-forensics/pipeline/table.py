@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptgan.files import read_json
-from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.metrics.spread import plus_minus, summary
 from adaptgan.reporting.results import write_results
 
 TITLES = {
@@ -40,19 +40,14 @@ def _row(seeds: list[dict[str, Any]]) -> dict[str, Any]:
     tested = sorted(seeds[0]["generators"])
     on = {
         name: {
-            "auc": _summary([one["generators"][name]["auc"] for one in seeds]),
-            "accuracy": _summary([one["generators"][name]["accuracy"] for one in seeds]),
-            "ece": _summary([one["generators"][name]["ece"] for one in seeds]),
-            "ece_before": _summary([one["generators"][name]["uncalibrated"]["ece"] for one in seeds]),
+            "auc": summary([one["generators"][name]["auc"] for one in seeds]),
+            "accuracy": summary([one["generators"][name]["accuracy"] for one in seeds]),
+            "ece": summary([one["generators"][name]["ece"] for one in seeds]),
+            "ece_before": summary([one["generators"][name]["uncalibrated"]["ece"] for one in seeds]),
         }
         for name in tested
     }
-    return {"on": on, "temperature": _summary([one["temperature"] for one in seeds])}
-
-
-def _summary(values: list[float]) -> dict[str, Any]:
-    """Mean and standard deviation (of a sample) over seeds."""
-    return {**mean_std(values), "values": values}
+    return {"on": on, "temperature": summary([one["temperature"] for one in seeds])}
 
 
 def tables(results: dict[str, Any]) -> str:
@@ -109,7 +104,7 @@ def known(learned: str, tested: list[str]) -> set[str]:
 def _over(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """The mean over several, seed by seed, and its deviation over seeds."""
     seeds = zip(*(one["values"] for one in summaries), strict=True)
-    return _summary([sum(values) / len(values) for values in seeds])
+    return summary([sum(values) / len(values) for values in seeds])
 
 
 def _cell(value: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from statistics import fmean, variance
 from typing import Any
 
 from adaptgan.files import read_json
-from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.metrics.spread import plus_minus, summary
 from adaptgan.reporting.results import write_results
 
 OF = {"fomm": "people", "smoothed": "dancer", "single": "dancer"}
@@ -40,8 +40,8 @@ def collect(scores: Path, swapped: Path, control: Path) -> dict[str, Any]:
         level: {
             learned: {
                 "on": {name: _summaries([tested[name] for tested in seeds]) for name in seeds[0]},
-                "temperature": _summary([tested[learned]["temperature"] for tested in seeds]),
-                "between": _summary([between(tested[learned]["records"]) for tested in seeds]),
+                "temperature": summary([tested[learned]["temperature"] for tested in seeds]),
+                "between": summary([between(tested[learned]["records"]) for tested in seeds]),
             }
             for learned, seeds in sorted(found[level].items())
         }
@@ -68,9 +68,9 @@ def _summaries(seeds: list[dict[str, Any]]) -> dict[str, Any]:
         "sequences": len(seeds[0]["sequences"]["records"]),
         **{
             part: {
-                "auc": _summary([one["auc"] for one in numbers]),
-                "ece": _summary([one["ece"] for one in numbers]),
-                "ece_before": _summary([one["uncalibrated"]["ece"] for one in numbers]),
+                "auc": summary([one["auc"] for one in numbers]),
+                "ece": summary([one["ece"] for one in numbers]),
+                "ece_before": summary([one["uncalibrated"]["ece"] for one in numbers]),
             }
             for part, numbers in parts.items()
         },
@@ -92,11 +92,6 @@ def between(records: list[dict[str, Any]]) -> float:
         whole = variance([logit for logits in mine for logit in logits])
         shares.append(variance([fmean(logits) for logits in mine]) / whole)
     return fmean(shares)
-
-
-def _summary(values: list[float]) -> dict[str, Any]:
-    """Mean and standard deviation (of a sample) over seeds."""
-    return {**mean_std(values), "values": values}
 
 
 def tables(results: dict[str, Any]) -> str:
@@ -185,7 +180,7 @@ def controlled(kinds: dict[str, Any]) -> str:
 def _over(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """The mean over several, seed by seed, and its deviation over seeds."""
     seeds = zip(*(one["values"] for one in summaries), strict=True)
-    return _summary([sum(values) / len(values) for values in seeds])
+    return summary([sum(values) / len(values) for values in seeds])
 
 
 def _each(values: list[float]) -> str:

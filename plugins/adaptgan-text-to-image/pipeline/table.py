@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptgan.files import read_json
-from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.metrics.spread import mean_std, plus_minus, summary
 from adaptgan.reporting.results import write_results
 
 ATTRIBUTES = ("digit", "colour", "background", "thickness")
@@ -45,8 +45,7 @@ def row(reports: Path, method: str) -> dict[str, Any]:
 
 def over_seeds(folder: Path, method: str, value: Any) -> dict[str, Any]:
     """Mean, deviation and values of one number over a method's files."""
-    values = [value(read_json(path)) for path in sorted(folder.glob(f"{method}_*.json"))]
-    return {**mean_std(values), "values": values}
+    return summary([value(read_json(path)) for path in sorted(folder.glob(f"{method}_*.json"))])
 
 
 def digit_of(read: dict[str, Any]) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptgan.files import read_json
-from adaptgan.metrics.spread import mean_std, plus_minus
+from adaptgan.metrics.spread import plus_minus, summary
 from adaptgan.reporting.results import write_results
 
 TABLES = {
@@ -57,11 +57,6 @@ def collect(scores: Path, runs: Path) -> dict[str, Any]:
                 numbers["seconds"] = summary(timings)
             results[title][called] = numbers
     return results
-
-
-def summary(values: list[float]) -> dict[str, Any]:
-    """Mean and standard deviation (of a sample) over seeds."""
-    return {**mean_std(values), "values": values}
 
 
 def table(title: str, rows: dict[str, Any]) -> str:
