@@ -104,7 +104,7 @@ ORDER = (
     (1, "adaptgan_after_train", ""),
     (0, "adaptgan_after_stage", ""),
 )
-"""A training from start to end: indentation, hook, remark; tests/docs/test_hook_examples.py holds it to a real one."""
+"""A training from start to end: indentation, hook, remark; tests/docs/test_hook_calls.py holds it to a real one."""
 
 COLUMNS = "| hook | when | ranks | may stop the run |\n|---|---|---|---|\n"
 
