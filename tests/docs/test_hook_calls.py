@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -143,11 +142,3 @@ def test_the_stages_are_those_of_the_page() -> None:
     sources = [path.read_text() for path in (EXAMPLES.parents[1] / "adaptgan" / "stages").glob("*.py")]
     stages = {name for text in sources if ".running()" in text for name in re.findall(r' Stage\(\s*"(\w+)"', text)}
     assert stages == set(re.findall(r"`(\w+)`", generator().facts("adaptgan_before_stage")["Called"]))
-
-
-def test_the_example_of_a_hooks_own_test_passes(adaptgan_plugins: Any, adaptgan_run: Any) -> None:
-    spec = importlib.util.spec_from_file_location("test_my_hook", EXAMPLES / "test_my_hook.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.test_it_hears_of_every_step(adaptgan_plugins, adaptgan_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file
 
 from adaptgan import load_dataset
 from adaptgan.data.shards import iter_records
+from tests.docs.pages import EXAMPLES
 from tests.docs.world import BATCH, STEPS, STOP_AT, World
 
 
@@ -149,3 +151,11 @@ def test_load_state(log: Path) -> None:
         for name, mean in json.loads(line)["losses"].items():
             expected[name] = 0.9 * expected.get(name, mean) + 0.1 * mean
     assert smooth == pytest.approx(expected)
+
+
+def test_the_example_of_a_hooks_own_test_passes(adaptgan_plugins: Any, adaptgan_run: Any) -> None:
+    spec = importlib.util.spec_from_file_location("test_my_hook", EXAMPLES / "test_my_hook.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.test_it_hears_of_every_step(adaptgan_plugins, adaptgan_run)
