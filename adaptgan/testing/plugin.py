@@ -2,7 +2,9 @@
 
 It is not loaded by itself: an entry point of pytest's would cost every test run of an environment that has adaptgan
 installed. With it, nothing that the tests start is tracked or downloaded: what says so in the environment is set unless
-it is there already.
+it is there already. And every test draws the same random numbers, alone or among others: torch's, NumPy's and Python's
+generators are seeded before each fixture and before its body, with `ADAPTGAN_TEST_SEED` (0). Another value shows which
+tests hold by luck.
 """
 
 from __future__ import annotations
@@ -34,6 +36,24 @@ def pytest_configure() -> None:
     """No tracking, no telemetry, no downloads."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+
+
+def _seed(what: str) -> None:
+    from adaptgan.training.seeding import seed_all
+
+    seed_all("tests", int(os.environ.get("ADAPTGAN_TEST_SEED", "0")), what)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
+    """A random state of its own before every fixture, whichever were made before it."""
+    _seed(fixturedef.argname)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """The same random state before every test."""
+    _seed("")
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_density_ratio_of_two_gaussians() -> None:
     source, target = rng.normal(0, 1, (3000, 1)), rng.normal(SHIFT, 1, (1500, 1))  # sizes differ: L/N must be right
     at = np.linspace(-1.5, 2.0, 15)[:, None]
     found = density_ratio(source, target, at, seed=0)
-    np.testing.assert_allclose(np.log(found), SHIFT * at[:, 0] - 0.5 * SHIFT**2, atol=0.2)
+    np.testing.assert_allclose(np.log(found), SHIFT * at[:, 0] - 0.5 * SHIFT**2, atol=0.35)
 
 
 def test_no_image_stands_for_more_than_the_whole_target() -> None:

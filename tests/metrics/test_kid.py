@@ -88,7 +88,7 @@ def test_expectation_has_a_closed_form() -> None:
     # Moments of N(0, 1): 0, 1, 0; of N(s, 1): s, 1 + s², 3s + s³. Kernel weights: 3, 3, 1.
     expected = 3 * shift**2 + 3 * shift**4 + (3 * shift + shift**3) ** 2
     found = KID(subsets=40, subset_size=400)(rng.normal(size=(20000, 1)), rng.normal(shift, 1, (20000, 1)), seed=0)
-    assert found["kid"] == pytest.approx(expected, rel=0.1)
+    assert found["kid"] == pytest.approx(expected, rel=0.2)
 
 
 def test_same_seed_same_number(features: tuple[np.ndarray, np.ndarray]) -> None:

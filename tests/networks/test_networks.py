@@ -29,7 +29,7 @@ def test_residual_refiner_starts_near_a_monotone_map_of_its_input() -> None:
     torch.manual_seed(0)
     x = torch.rand(2, 1, 32, 32) * 2 - 1
     y = SimGANRefiner(GREY, residual=2.0, fold=2)(x)
-    assert (y - torch.tanh(2 * x)).abs().max() < 0.2
+    assert (y - torch.tanh(2 * x)).abs().max() < 0.3
 
 
 def test_paper_discriminator_is_local() -> None:

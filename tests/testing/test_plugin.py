@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,11 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from adaptgan import ComponentSpec, hookimpl
 from adaptgan.data.shards import ShardReader
 from adaptgan.plugins import components, plugins
+from adaptgan.testing.plugin import pytest_runtest_call
 from adaptgan.testing.runs import TrainedRun
 from adaptgan.testing.workbench import Workbench
 
@@ -23,9 +27,12 @@ SMALL = {"name": "supervised", "classifier": {"name": "conv_classifier", "widths
 
 THEIRS = '''
 import os
+import random
 import sys
 import types
+import numpy
 import pytest
+import torch
 from adaptgan import ComponentSpec, hookimpl
 from adaptgan.testing import check
 
@@ -69,6 +76,32 @@ def test_a_training(adaptgan_run, tiny_source):
 
 def test_nothing_is_tracked():
     assert os.environ["ADAPTGAN_TRACKING"] == "off" and os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.fixture(scope="session")
+def shared():
+    return torch.rand(5)
+
+
+@pytest.fixture
+def noise():
+    return torch.rand(3)
+
+
+DRAWN = []
+
+
+def draw(noise):
+    DRAWN.append((noise.tolist(), torch.rand(3).tolist(), numpy.random.rand(), random.random()))
+    assert DRAWN[0] == DRAWN[-1] and DRAWN[-1][0] != DRAWN[-1][1]
+
+
+def test_a_draw(noise):
+    draw(noise)
+
+
+def test_the_same_draw_beside_what_tests_share(noise, shared):
+    draw(noise)
 '''
 
 
@@ -79,7 +112,17 @@ def test_a_third_partys_tests_use_them(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "ADAPTGAN_TRACKING"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "6 passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "8 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_another_seed_gives_other_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    for seed in ("0", "1", "1"):
+        monkeypatch.setenv("ADAPTGAN_TEST_SEED", seed)
+        pytest_runtest_call()
+        numpys = np.random.random()  # noqa: NPY002 - third parties draw from it
+        drawn.append((torch.rand(2).tolist(), numpys, random.random()))
+    assert drawn[0] != drawn[1] == drawn[2]
 
 
 def test_the_plugin_is_light() -> None:
