@@ -75,7 +75,8 @@ def check_network(config: Any, *inputs: torch.Tensor, info: DataInfo | None = No
     )
     fresh = _built(config, info, seed=1)
     fresh.load_state_dict(network.state_dict())
-    assert torch.equal(whole, fresh.eval()(*inputs)), f"{config}: state_dict() does not hold all of its state"
+    fresh.eval().requires_grad_(False)  # as above: some kernels round differently when a gradient may follow
+    assert torch.equal(whole, fresh(*inputs)), f"{config}: state_dict() does not hold all of its state"
     _check_mixed_precision(config, network, inputs, whole)
     assert all(map(torch.equal, given, inputs)), f"{config}: it changes what it is given, in place"
     network, placed = moved(network, other_device()), moved(inputs, other_device())

@@ -23,13 +23,16 @@ from adaptgan.training.seeding import seed_all
 INFO = tiny_info(paired=3)
 STEPS = 8
 CPU = torch.device("cpu")
+MAKES: dict[str, Any] = {"name": "unet_translator", "channels": 4, "dropout": 0.0}
+STEADY = {"norm": "none"}
+"""Instance norm multiplies the rounding of maps that are nearly constant by up to 300, in every layer and step."""
 
 
 def build(**options: Any) -> Pix2Pix:
     seed_all("weights")
     config = {
         "name": "pix2pix",
-        "generator": {"name": "unet_translator", "channels": 4, "dropout": 0.0},
+        "generator": MAKES,
         "discriminator": {"name": "patchgan_discriminator", "channels": 4, "conditional": True},
         **options,
     }
@@ -54,7 +57,7 @@ def trained(method: Pix2Pix, precision: str = "32-true") -> list[dict[str, float
 def test_its_steps_are_those_of_a_textbook_loop() -> None:
     """Isola's training loop: D on detached images first, then G, both losses cross-entropies, D's halved."""
     quick = {"lr": 2e-3}  # ten times the paper's: so few steps would change little
-    method = build(optimizer=quick, generator_optimizer=quick)
+    method = build(generator={**MAKES, **STEADY}, optimizer=quick, generator_optimizer=quick)
     g, d = copy.deepcopy(method.generator), copy.deepcopy(method.discriminator)
     g_optimizer = torch.optim.Adam(g.parameters(), lr=2e-3, betas=(0.5, 0.999))
     d_optimizer = torch.optim.Adam(d.parameters(), lr=2e-3, betas=(0.5, 0.999))
@@ -76,7 +79,7 @@ def test_its_steps_are_those_of_a_textbook_loop() -> None:
         expected.append([real.item() / 2, false.item() / 2, fooled.item(), 100 * distance.item()])
     names = ("discriminator/real", "discriminator/translated", "generator/adversarial", "generator/l1")
     ours = [[losses[name] for name in names] for losses in trained(method)]
-    torch.testing.assert_close(torch.tensor(ours), torch.tensor(expected), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(torch.tensor(ours), torch.tensor(expected), rtol=1e-4, atol=1e-4)
     assert expected[0][3] - expected[-1][3] > 1, "nothing was learned: the comparison says nothing"
     x = batch_of(99).source.images_NCHW
     torch.testing.assert_close(method.eval().translate(x), g.eval()(x), rtol=1e-3, atol=1e-3)

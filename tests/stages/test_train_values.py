@@ -121,7 +121,7 @@ def test_segmentation_from_clean_digits_to_digits_on_photos(tmp_path: Path) -> N
         "source": {"dataset": {"name": "handwriting", "annotate": ["mask"]}, "mode": "RGB", "limit": 160},
         "target": {"dataset": {"name": "mnist_m", "annotate": ["mask"]}, "labels": "sealed", "limit": 160},
     }
-    options = params(tmp_path, "segmentation", {"name": "conv_segmenter", "widths": [8, 12]}, sets, steps=100)
+    options = params(tmp_path, "segmentation", {"name": "conv_segmenter", "widths": [8, 12]}, sets, steps=250)
     for role, section, split in (
         ("source", "source", "train"),
         ("target", "target", "train"),
@@ -130,7 +130,7 @@ def test_segmentation_from_clean_digits_to_digits_on_photos(tmp_path: Path) -> N
         ingest(options, section, tmp_path / "data" / role, split)
     rows = pipeline(tmp_path, options, "segmentation", adapt=False)["rows"]
     digit = {name: row["scores"]["digit"]["iou"] for name, row in rows.items()}
-    assert digit["constant"] == 0 and digit["oracle"] > digit["source"] + 0.1
+    assert digit["constant"] == 0 and digit["oracle"] > digit["source"] + 0.3
     card = read_json(tmp_path / "models" / "source" / "model.json")
     assert card["data"]["classes"] == ["background", "digit"]
     assert card["scores"]["source_accuracy"] > 0.9  # pixels of clean digits
