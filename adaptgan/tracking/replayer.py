@@ -110,6 +110,8 @@ def serve(folder: Path, prepare: tuple[str, str] | None = None, idle: float = ID
     lock = try_lock(folder / _LOCK, patience=0.5)
     if lock is None:
         return
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
     os.nice(10)
     (folder / _STATUS).unlink(missing_ok=True)
     stores: dict[tuple[str, str], Store] = {}

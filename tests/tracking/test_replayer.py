@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -26,12 +27,22 @@ WAIT = replayer.wait_for
 
 @pytest.fixture
 def with_process(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A project whose stages start a replayer that leaves soon."""
+    """A project whose stages start a replayer that leaves soon, or at the test's end."""
     monkeypatch.setattr(replayer, "ensure_replayer", START)
     monkeypatch.setattr(replayer, "wait_for", WAIT)
     monkeypatch.setenv("ADAPTGAN_REPLAYER_IDLE", "0.5")
     yield project
-    wait_until(lambda: not locked(journal_folder() / "replayer.pid"))
+    lock = journal_folder() / "replayer.pid"
+    if locked(lock):
+        with contextlib.suppress(ProcessLookupError, ValueError):  # it is leaving, or has not said yet who it is
+            os.kill(int(lock.read_text()), signal.SIGTERM)
+    wait_until(lambda: not locked(lock))
+
+
+@pytest.fixture
+def it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is."""
+    monkeypatch.setenv("ADAPTGAN_REPLAYER_IDLE", "60")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
@@ -52,7 +63,8 @@ def test_a_stage_ends_in_time_and_everything_arrives_by_itself(with_process: Pat
     wait_until(lambda: not locked(journal_folder() / "replayer.pid"))
 
 
-def test_a_locked_store_is_told_and_never_waited_for(with_process: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("with_process", "it_stays")
+def test_a_locked_store_is_told_and_never_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     holder = sqlite3.connect("mlflow.db")
     holder.execute("BEGIN EXCLUSIVE")
     tiny_training()
@@ -70,14 +82,16 @@ def test_a_locked_store_is_told_and_never_waited_for(with_process: Path, capsys:
     assert len([run for run in runs() if run.info.run_name == "train task.dann"]) == 3
 
 
-def test_only_one_replayer_runs(with_process: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTGAN_REPLAYER_IDLE", "3")
+@pytest.mark.usefixtures("with_process", "it_stays")
+def test_only_one_replayer_runs() -> None:
     replayer.ensure_replayer()
     lock = journal_folder() / "replayer.pid"
     wait_until(lambda: locked(lock))
     second = subprocess.run([sys.executable, "-m", "adaptgan.tracking.replayer", str(journal_folder())], check=True)
     assert second.returncode == 0
     assert locked(lock)
+    wait_until(lambda: lock.read_text().strip() != "")
+    os.kill(int(lock.read_text()), 0)  # it is alive
 
 
 def test_a_killed_trainer_is_noticed_while_the_replayer_lives(with_process: Path) -> None:
