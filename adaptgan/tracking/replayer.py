@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from adaptgan.tracking.journal import journal_folder, locked, read, try_lock
 from adaptgan.tracking.replay import Replay, Store, Unreachable, load_state
@@ -177,9 +176,8 @@ def _mtime(path: Path) -> float:
 
 
 def _write_status(folder: Path, problems: dict[str, str]) -> None:
-    status: dict[str, Any] = {"pid": os.getpid(), "problems": problems}
     temporary = folder / f"{_STATUS}.tmp"
-    temporary.write_text(json.dumps(status))
+    temporary.write_text(json.dumps({"problems": problems}))
     os.replace(temporary, folder / _STATUS)
 
 

@@ -23,7 +23,7 @@ INFO = tiny_info()
 STEPS = 4
 CPU = torch.device("cpu")
 MAKES: dict[str, Any] = {"name": "resnet_translator", "channels": 4, "blocks": 1}
-STEADY = {"norm": "none"}
+STEADY = {**MAKES, "norm": "none"}
 """Instance norm multiplies the rounding of maps that are nearly constant by up to 300, in every layer and step."""
 EVERY = 10**6
 """Patches: all places, so that the order in which they are drawn changes nothing."""
@@ -76,8 +76,7 @@ def test_its_steps_are_those_of_a_textbook_loop(identity: float) -> None:
     """Park's training loop: D on detached translations, then G and the heads; least squares, D's halved."""
     quick = {"lr": 2e-3, "schedule": "constant"}
     weights = {"contrast": 1.5, "identity": identity, "temperature": 0.1}
-    makes = {**MAKES, **STEADY}
-    method = build(generator=makes, optimizer=quick, generator_optimizer=quick, patches=EVERY, **weights)
+    method = build(generator=STEADY, optimizer=quick, generator_optimizer=quick, patches=EVERY, **weights)
     g, d, heads = (copy.deepcopy(m) for m in (method.generator, method.discriminator, method.heads))
     d_optimizer = torch.optim.Adam(d.parameters(), lr=2e-3, betas=(0.5, 0.999))
     g_optimizer = torch.optim.Adam([*g.parameters(), *heads.parameters()], lr=2e-3, betas=(0.5, 0.999))

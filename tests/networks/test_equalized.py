@@ -15,8 +15,9 @@ from adaptgan.networks.equalized import EqualizedConv2d, EqualizedLinear, Miniba
 def test_a_linear_layer_is_scaled_at_run_time() -> None:
     layer = EqualizedLinear(6, 4, start=0.5, gain=math.sqrt(2), lr_multiplier=0.01)
     x_NI = torch.randn(3, 6)
-    expected = x_NI @ (layer.weight * 0.01 * math.sqrt(2) / math.sqrt(6)).T + 0.5
-    torch.testing.assert_close(layer(x_NI), expected)
+    weight = layer.weight.detach().double().numpy()
+    expected = x_NI.double().numpy() @ (weight * 0.01 * math.sqrt(2) / math.sqrt(6)).T + 0.5
+    np.testing.assert_allclose(layer(x_NI).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_convolution_is_scaled_at_run_time() -> None:

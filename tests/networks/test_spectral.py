@@ -77,7 +77,7 @@ def test_an_average_of_networks_is_normalized_too() -> None:
             average.update(layer)
         weight = average.network.eval().weight
         norms[name] = torch.linalg.svdvals(weight.flatten(1))[0].item()
-    assert norms["ours"] < 1.5 and norms["torch's"] > 1.6
+    assert 0.999 < norms["ours"] < 1.5 and norms["torch's"] > 1.6  # ‖Wv‖ is never above σ
 
 
 def test_float32_under_autocast_and_columns_in_any_order() -> None:
