@@ -18,6 +18,8 @@ from adaptgan.files import read_json, sha256
 from adaptgan.plugins import plugins
 
 if TYPE_CHECKING:
+    import torch
+
     from adaptgan.stages.base import Stage
 
 _CONTEXTS = {
@@ -61,6 +63,20 @@ def numbers(tree: Mapping[str, Any]) -> dict[str, float]:
 def words(tree: Mapping[str, Any]) -> dict[str, str]:
     """The texts of a result."""
     return {path: value for path, value in flatten(tree).items() if isinstance(value, str)}
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """Tags for what the last digits of a training hang on besides its params, its inputs and its fingerprint.
+
+    Another number of threads adds in another order, another processor's kernels round otherwise, and a training
+    makes other weights of that. Of two runs with one fingerprint and different numbers, these say why.
+    """
+    import torch
+
+    tags = {"device": str(device), "torch": torch.__version__}
+    if device.type == "cuda":
+        return {**tags, "device.name": torch.cuda.get_device_name(device)}
+    return {**tags, "threads": str(torch.get_num_threads()), "kernels": torch.backends.cpu.get_cpu_capability()}
 
 
 def lineage() -> dict[str, str]:

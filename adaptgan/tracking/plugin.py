@@ -75,7 +75,7 @@ class Tracking:
     @_never_fails
     def begin(self, run: Run | None = None) -> None:
         """Open the journal: a new one, or the one that a resumed training left."""
-        from adaptgan.tracking.facts import flatten, inputs_of, lineage
+        from adaptgan.tracking.facts import flatten, inputs_of, lineage, machine
         from adaptgan.tracking.recorder import Recorder
         from adaptgan.tracking.replayer import ensure_replayer
 
@@ -100,7 +100,7 @@ class Tracking:
         recorder.inputs(inputs)
         if run:
             run.memo[MEMO] = recorder.id
-            recorder.tags({"resumed_at_step": str(run.step)} if run.step else {"device": str(run.device)})
+            recorder.tags({"resumed_at_step": str(run.step)} if run.step else machine(run.device))
             for entry in run.history:  # what an earlier process read out but did not get to journal
                 recorder.metrics("losses", entry["step"], entry["losses"])
             recorder.alarms(run.alarms)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from adaptgan import __version__
 from adaptgan.errors import Interrupted
@@ -55,6 +56,20 @@ def test_params_and_tags_say_what_ran(project: Path) -> None:
     assert child.tags["dvc.stage"] == "dann"
     assert child.tags["dvc.lock.sha256"] == hashlib.sha256(b"schema: '2.0'\n").hexdigest()
     assert child.tags["section"] == "task.dann"
+
+
+def test_tags_say_what_rounds_its_numbers(project: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        tiny_training()
+    finally:
+        torch.set_num_threads(threads)
+    replay()
+    tags = the_run("train task.dann").data.tags
+    assert (tags["device"], tags["threads"]) == ("cpu", str(threads + 1))
+    assert tags["torch"] == torch.__version__
+    assert f"CPU capability usage: {tags['kernels']}" in torch.__config__.show()
 
 
 def test_no_secret_of_the_environment_is_tagged(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
