@@ -30,7 +30,7 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 
 # What `make test` installs, measured: 6.6 GB of packages in .venv, and 2.6 GB of wheels in TMPDIR until they are unpacked.
-define no_room
+define not_installed
 { free() { df -Ph "$$1" | awk 'NR == 2 { print $$4 }'; }
 echo "make: the packages could not be installed; pip's reason is above. Once it is out of the way, the same command goes on."
 echo "      They take 7 GB in $(CURDIR)/$(VENV) ($$(free .) free) and, while they are installed, 3 GB in $${TMPDIR:-/tmp}"
@@ -47,12 +47,12 @@ $(BIN)/python:
 
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "make: installing the pinned packages (a few minutes the first time)"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e . || $(no_room)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . || $(not_installed)
 	touch $@
 
 $(TEST_STAMP): $(RUN_STAMP)
 	@echo "make: installing what the checks need"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]' || $(no_room)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]' || $(not_installed)
 	touch $@
 
 run: $(RUN_STAMP)
